@@ -1,0 +1,1 @@
+"""Deployable compositions: one flow a file, recipes beside them."""

@@ -1,0 +1,88 @@
+"""What every configuration is: frozen, closed, described, and addressed.
+
+A stage's config says *what* is made and enters its digest; `Resources` says
+with what it is made and never does.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Unaddressed:
+    """Marks a field that neither enters a digest nor a manifest."""
+
+
+UNADDRESSED = _Unaddressed()
+"""`Annotated[T, UNADDRESSED]` says where something lies, as opposed to what it is."""
+
+
+class Config(BaseModel):
+    """Base of all configs: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def addressed(self) -> dict[str, Any]:
+        """Return what enters the digest: fields off their default, without the unaddressed ones."""
+        dumped = self.model_dump(mode="json", exclude_defaults=True)
+        return _without_unaddressed(self, dumped)
+
+
+def _without_unaddressed(config: BaseModel, dumped: dict[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, value in dumped.items():
+        if UNADDRESSED in type(config).model_fields[name].metadata:
+            continue
+        inner = getattr(config, name)
+        if isinstance(inner, BaseModel):
+            value = _without_unaddressed(inner, value)
+        elif isinstance(inner, list | tuple):
+            value = [
+                _without_unaddressed(item, dump) if isinstance(item, BaseModel) else dump
+                for item, dump in zip(inner, value, strict=True)
+            ]
+        kept[name] = value
+    return kept
+
+
+class StageConfig(Config):
+    """Config of one stage: with the inputs' digests it determines the artifact."""
+
+    stage: ClassVar[str]
+    """The verb: a key of `lmtrain.graph.STAGES`."""
+    kind: ClassVar[str]
+    """The noun: what kind of artifact the stage makes."""
+    version: ClassVar[int] = 1
+    """Bumped by hand when the same config and inputs give another result."""
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return a readable name for the artifact.
+
+        Args:
+            inputs: labels of the input artifacts by role.
+        """
+        raise NotImplementedError
+
+
+class SplitConfig(Config):
+    """How groups of documents are dealt to splits; the same for pretraining and labelled sets."""
+
+    seed: int = Field(default=0, ge=0, description="Seed of the hash that deals groups to splits.")
+    validation: float = Field(default=0.05, ge=0, lt=0.5, description="Share of groups for validation.")
+    test: float = Field(default=0.05, ge=0, lt=0.5, description="Share of groups for the test set.")
+
+
+class Resources(Config):
+    """With what a recipe is run. Never changes documents, shards or token order; never in a digest."""
+
+    workers: int = Field(default=2, ge=1, le=4096, description="Training workers, and data tasks at once.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models are trained.")
+    threads_per_worker: int = Field(default=1, ge=1, le=256, description="CPU threads of one worker.")
+    sharding: Literal["none", "ddp", "zero1", "zero2", "zero3"] = Field(
+        default="zero2", description="What of the training state is sharded over workers."
+    )
+    micro_batch_size: int = Field(default=16, ge=1, description="Rows in one forward pass of one worker.")
+    compile: bool = Field(default=True, description="Compile the model with torch.compile.")
+    checkpoint_seconds: float = Field(
+        default=60.0, gt=0, description="Least time between two checkpoints, in seconds."
+    )

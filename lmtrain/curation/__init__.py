@@ -1,0 +1,1 @@
+"""Corpora to curated documents: language, quality, repetition, copies."""

@@ -1,0 +1,45 @@
+"""What is kept of a corpus: presets of thresholds, each of which a recipe may set itself."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from lmtrain.config import Config, StageConfig
+
+
+class DeduplicationConfig(Config):
+    """How copies are found: exact ones by hash, near ones by MinHash, verified by their Jaccard index."""
+
+    shingle_words: int = Field(
+        default=5, ge=1, le=20, description="Words (characters in Chinese) in a shingle."
+    )
+    bands: int = Field(default=14, ge=1, le=64, description="Bands of the locality-sensitive hash.")
+    rows: int = Field(default=8, ge=1, le=32, description="MinHashes in a band.")
+    threshold: float = Field(
+        default=0.8, gt=0, le=1, description="Jaccard index from which a document is a copy."
+    )
+
+
+class CurateConfig(StageConfig):
+    """Filters in the order in which they are applied, and deduplication."""
+
+    stage: ClassVar[str] = "curate"
+    kind: ClassVar[str] = "documents"
+
+    preset: Literal["english", "chinese", "none"] = Field(
+        default="english", description="Language and its thresholds; `none` keeps all but copies."
+    )
+    thresholds: dict[str, float] = Field(
+        default={}, description="Thresholds that differ from the preset's, by name."
+    )
+    segmenter: Literal["default", "jieba", "characters"] = Field(
+        default="default", description="How Chinese is cut into words."
+    )
+    deduplication: DeduplicationConfig = DeduplicationConfig()
+    keep_text: Literal["examples", "all"] = Field(
+        default="examples", description="Text of 20 dropped documents a reason is kept, or of all."
+    )
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return the sources and the preset, `python-english`."""
+        return "-".join([*inputs["corpora"], self.preset])

@@ -1,0 +1,103 @@
+"""A function over shards: one task, one split, one done record.
+
+Tasks are idempotent. What an earlier attempt finished is adopted after its
+hash was checked; a task whose worker dies is run again by Ray.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayTaskError
+
+from lmtrain.config import Resources
+from lmtrain.distributed.cluster import connect
+from lmtrain.errors import CancelledError, LmtrainError
+from lmtrain.manifest import Attempt, ShardOutput, ShardResult
+from lmtrain.watch import Watch
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of the input: its name names the output, and must not depend on the number of workers."""
+
+    name: str
+    payload: Any
+
+
+ShardFunction = Callable[[Any, Any, ShardOutput], None]
+"""`function(payload, shared, output)`: writes files through `output`, and tells `output.stats`."""
+
+
+def map_shards(
+    function: ShardFunction,
+    splits: Sequence[Split],
+    attempt: Attempt,
+    resources: Resources,
+    watch: Watch,
+    *,
+    step: str,
+    shared: Any = None,
+    unit: str = "shards",
+) -> list[ShardResult]:
+    """Run a function over splits as Ray tasks; return the results in the order of the splits.
+
+    Args:
+        function: importable by name on every worker.
+        splits: what to work on.
+        attempt: the attempt that the output belongs to.
+        resources: at most `workers` tasks run at once.
+        watch: told each finished shard.
+        step: names this pass among the passes of a stage.
+        shared: an object that every task reads; shipped once.
+        unit: what a split is called in the progress.
+
+    Raises:
+        CancelledError: the watch was asked to stop.
+        LmtrainError: as raised by the function.
+    """
+    results = {split.name: attempt.finished(f"{step}/{split.name}") for split in splits}
+    waiting = [split for split in splits if results[split.name] is None]
+    watch.progress(len(splits) - len(waiting), len(splits), unit)
+    if waiting:
+        connect(resources)
+        shared_ref = ray.put(shared)
+        running: dict[ray.ObjectRef, Split] = {}
+        waiting.reverse()
+        try:
+            while waiting or running:
+                while waiting and len(running) < resources.workers:
+                    split = waiting.pop()
+                    running[_run.remote(function, step, split, shared_ref, attempt)] = split
+                finished, _ = ray.wait(list(running), timeout=1.0)
+                for reference in finished:
+                    split = running.pop(reference)
+                    results[split.name] = _result(reference)
+                watch.progress(len(splits) - len(waiting) - len(running), len(splits), unit)
+                if watch.cancelled():
+                    raise CancelledError("stopped on request; run again to go on from here")
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+    return [result for split in splits if (result := results[split.name]) is not None]
+
+
+def _result(reference: ray.ObjectRef) -> ShardResult:
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, LmtrainError):
+            raise cause from None
+        raise
+
+
+@ray.remote(num_cpus=1, max_retries=3)
+def _run(function: ShardFunction, step: str, split: Split, shared: Any, attempt: Attempt) -> ShardResult:
+    name = f"{step}/{split.name}"
+    with attempt.shard(name) as output:
+        function(split.payload, shared, output)
+    result = attempt.finished(name)
+    assert result is not None, f"{name} was just recorded"
+    return result

@@ -1,0 +1,1 @@
+"""Models and baselines, each on one data set, to scores with intervals."""

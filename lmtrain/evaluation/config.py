@@ -1,0 +1,49 @@
+"""How systems are scored."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from lmtrain.config import Config, StageConfig
+
+Task = Literal["language_modeling", "classification", "summarization"]
+
+BASELINES: dict[str, tuple[str, ...]] = {
+    "language_modeling": ("bigram", "xz"),
+    "classification": ("majority", "tfidf"),
+    "summarization": ("first_sentence",),
+}
+"""The systems that every task is compared with."""
+
+
+class EvaluateSection(Config):
+    """How many resamples, and how much is generated."""
+
+    bootstrap_samples: int = Field(
+        default=1000, ge=10, le=100_000, description="Resamples for the intervals."
+    )
+    max_generated: int = Field(
+        default=200, ge=1, description="Test examples that a generating task is scored on."
+    )
+    num_beams: int = Field(default=1, ge=1, le=16, description="Beams when generating; 1 is greedy.")
+    seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
+
+
+class EvaluateConfig(StageConfig, EvaluateSection):
+    """One system on one data set."""
+
+    stage: ClassVar[str] = "evaluate"
+    kind: ClassVar[str] = "scores"
+
+    task: Task
+    system: str = Field(description="`model`, or the name of a baseline.")
+    dataset: str = Field(description="Name of the data set in the scores.")
+    language: str = Field(
+        default="en", description="Language of the data set: decides how text is tokenized."
+    )
+    max_target_length: int = Field(default=48, ge=1, description="Tokens of a generated summary at most.")
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return the system and the set, `tfidf-package`."""
+        system = inputs["system"][0] if inputs.get("system") else self.system
+        return f"{system}-{self.dataset}"

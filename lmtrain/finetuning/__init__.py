@@ -1,0 +1,1 @@
+"""A model and a labelled set to a model of one task."""

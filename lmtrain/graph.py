@@ -1,0 +1,228 @@
+"""A recipe becomes nodes, once; the flows, the command line and `plan` all walk them.
+
+ingest → curate → train_tokenizer → tokenize → pretrain → finetune → evaluate → report
+              ↘ label ─────────────────────────────────↗
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from lmtrain import storage
+from lmtrain.config import Resources, StageConfig
+from lmtrain.errors import ResourceError
+from lmtrain.evaluation.config import BASELINES, EvaluateConfig, Task
+from lmtrain.finetuning.config import FinetuneConfig, SummarizationConfig
+from lmtrain.ingestion.config import DocstringsSource, FilesSource, IngestConfig, LabelConfig
+from lmtrain.ingestion.listing import list_docstrings, list_labelled_files, list_source_files
+from lmtrain.manifest import Address, address_of, is_hit
+from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.recipe import Recipe
+from lmtrain.reporting.config import ReportConfig
+from lmtrain.tokenization.config import TokenizerConfig
+from lmtrain.watch import Watch
+
+STAGES = {
+    "ingest": "lmtrain.ingestion.stage",
+    "label": "lmtrain.ingestion.label_stage",
+    "curate": "lmtrain.curation.stage",
+    "train_tokenizer": "lmtrain.tokenization.tokenizer_stage",
+    "tokenize": "lmtrain.tokenization.stage",
+    "pretrain": "lmtrain.pretraining.stage",
+    "finetune": "lmtrain.finetuning.stage",
+    "evaluate": "lmtrain.evaluation.stage",
+    "report": "lmtrain.reporting.stage",
+}
+"""The module of each stage; its `build(inputs, config, root, resources, watch)` returns a manifest URL."""
+
+
+@dataclass(eq=False)
+class Node:
+    """One artifact to be: what makes it, from which others.
+
+    Attributes:
+        config: the stage's config; names the stage.
+        inputs: the nodes it needs, by role.
+        source_bytes: size of what it reads from outside, for the estimate of disk.
+    """
+
+    config: StageConfig
+    inputs: dict[str, list["Node"]] = field(default_factory=dict)
+    source_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        given = {role: [node.address for node in nodes] for role, nodes in self.inputs.items()}
+        self.address: Address = address_of(self.config, given)
+
+    @property
+    def stage(self) -> str:
+        """The stage's verb."""
+        return self.config.stage
+
+    @property
+    def label(self) -> str:
+        """The artifact's readable name."""
+        return self.address.label
+
+
+def nodes_of(recipe: Recipe) -> list[Node]:
+    """Resolve the recipe's sources and return all its nodes, each after those that it needs.
+
+    Raises:
+        SourceError: a source is missing, unreadable or empty.
+    """
+    corpora = [_ingest(recipe, source) for source in [*recipe.ingest.docstrings, *recipe.ingest.files]]
+    documents = Node(recipe.curate, {"corpora": corpora})
+    labelled = _labels(recipe, documents)
+    tokenizer = Node(recipe.tokenize.tokenizer(), {"documents": [documents]})
+    shards = Node(recipe.tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
+    model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer]})
+    language = "zh" if recipe.curate.preset == "chinese" else "en"
+
+    def score(task: Task, dataset: str, data: Node, systems: list[Node], target: int) -> Iterable[Node]:
+        for system in [*systems, *BASELINES[task]]:
+            named = "model" if isinstance(system, Node) else system
+            config = EvaluateConfig(
+                **recipe.evaluate.model_dump(),
+                task=task,
+                system=named,
+                dataset=dataset,
+                language=language,
+                max_target_length=target,
+            )
+            inputs = {"data": [data]}
+            if isinstance(system, Node):
+                inputs["system"] = [system]
+            yield Node(config, inputs)
+
+    scores = [*score("language_modeling", documents.label, shards, [model], 48)]
+    tuned: list[Node] = []
+    for config in recipe.finetune.all():
+        pair = [_finetune(config, start, model, labelled[config.data]) for start in ("pretrained", "random")]
+        target = config.max_target_length if isinstance(config, SummarizationConfig) else 48
+        tuned += pair
+        scores += score(config.task, config.data, labelled[config.data], pair, target)
+    made = {
+        "corpora": corpora,
+        "documents": [documents],
+        "labelled": list(labelled.values()),
+        "tokenizer": [tokenizer],
+        "shards": [shards],
+        "models": [model, *tuned],
+        "scores": scores,
+    }
+    report = Node(ReportConfig(name=recipe.name), made)
+    return [node for nodes in made.values() for node in nodes] + [report]
+
+
+def _ingest(recipe: Recipe, source: DocstringsSource | FilesSource) -> Node:
+    if isinstance(source, DocstringsSource):
+        listing = list_docstrings(source)
+        config = IngestConfig(docstrings=source, listing=listing.digest, split=recipe.split)
+    else:
+        listing = list_source_files(source)
+        config = IngestConfig(files=source, listing=listing.digest, split=recipe.split)
+    return Node(config, source_bytes=listing.bytes)
+
+
+def _labels(recipe: Recipe, documents: Node) -> dict[str, Node]:
+    labelled = {}
+    for given in recipe.label.docstrings:
+        source = given.source or recipe.ingest.docstrings[0].alias
+        config = LabelConfig(docstrings=given.model_copy(update={"source": source}), split=recipe.split)
+        labelled[given.alias] = Node(config, {"documents": [documents]})
+    for given in recipe.label.files:
+        listing = list_labelled_files(given)
+        config = LabelConfig(files=given, listing=listing.digest, split=recipe.split)
+        labelled[given.alias] = Node(config, source_bytes=listing.bytes)
+    return labelled
+
+
+def _finetune(config: FinetuneConfig, initial: str, model: Node, labelled: Node) -> Node:
+    return Node(config.model_copy(update={"initial": initial}), {"model": [model], "labelled": [labelled]})
+
+
+def needed(targets: Iterable[Node]) -> list[Node]:
+    """Return the targets and all that they need, each after what it needs, once."""
+    ordered: dict[int, Node] = {}
+
+    def visit(node: Node) -> None:
+        if id(node) not in ordered:
+            for nodes in node.inputs.values():
+                for given in nodes:
+                    visit(given)
+            ordered[id(node)] = node
+
+    for target in targets:
+        visit(target)
+    return list(ordered.values())
+
+
+def build(node: Node, root: str, resources: Resources, watch: Watch) -> str:
+    """Build one node, whose inputs are there, and return the URL of its manifest."""
+    inputs = {role: [given.address.url(root) for given in nodes] for role, nodes in node.inputs.items()}
+    stage = import_module(STAGES[node.stage])
+    return stage.build(inputs, node.config, root, resources, watch)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One line of a plan: a node, whether it is there already, and how much disk it may take."""
+
+    node: Node
+    hit: bool
+    disk_bytes: int
+
+
+def plan(nodes: Iterable[Node], root: str) -> list[Planned]:
+    """Tell for each node whether it is there, and estimate the disk of those that aren't."""
+    return [Planned(node, is_hit(root, node.address), _estimate_disk(node)) for node in nodes]
+
+
+DISK_SHARES = {"ingest": 0.25, "label": 0.1, "curate": 0.25, "tokenize": 0.5}
+"""Disk of an artifact as a share of the bytes of text that it is made from: rough, seen on real runs."""
+
+
+def _estimate_disk(node: Node) -> int:
+    if node.stage in DISK_SHARES:
+        return int(_source_bytes(node) * DISK_SHARES[node.stage])
+    if node.stage == "pretrain":
+        return _parameters(node) * 4 * 4  # weights, and a checkpoint of weights with optimizer state
+    if node.stage == "finetune":
+        return _parameters(node.inputs["model"][0]) * 4
+    return 1_000_000
+
+
+def _source_bytes(node: Node) -> int:
+    return node.source_bytes + sum(_source_bytes(given) for nodes in node.inputs.values() for given in nodes)
+
+
+def _parameters(model: Node) -> int:
+    assert isinstance(model.config, PretrainConfig)
+    tokenizer = model.inputs["tokenizer"][0].config
+    assert isinstance(tokenizer, TokenizerConfig)
+    return model.config.parameters(tokenizer.vocab_size)
+
+
+def check_resources(resources: Resources) -> None:
+    """Refuse, before anything is started, what this machine can't give.
+
+    Where RAY_ADDRESS names a cluster, the cluster is asked once the first stage connects.
+
+    Raises:
+        ResourceError: more workers than CPUs.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    cpus = os.cpu_count() or 1
+    if resources.workers > cpus:
+        raise ResourceError(
+            f"resources.workers is {resources.workers}, but this machine has {cpus} CPUs: "
+            f"set it to at most {cpus}, or name a cluster by RAY_ADDRESS"
+        )
+
+
+def absolute_root(root: str) -> str:
+    """Return the root as an absolute path or URL: workers run in other folders."""
+    return storage.resolve(root)

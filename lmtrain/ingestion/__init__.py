@@ -1,0 +1,1 @@
+"""Sources to documents, and labelled files to labelled sets."""

@@ -1,0 +1,151 @@
+"""What may be ingested: documents for pretraining, and labelled sets for fine-tuning."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lmtrain.config import UNADDRESSED, Config, SplitConfig, StageConfig
+
+ALIAS = Field(
+    pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$",
+    description="A short name; stands for the place of the data wherever it is spoken of.",
+)
+
+
+class DocstringsSource(Config):
+    """The docstrings of installed packages, read with `ast`: text that every machine has."""
+
+    alias: str = ALIAS
+    packages: list[str] = Field(min_length=1, description="Import names of installed packages.")
+    min_characters: int = Field(default=100, ge=1, description="Shorter docstrings are rejected.")
+
+
+class FilesSource(Config):
+    """Files of documents: .jsonl, .txt, .parquet, .csv, plain or .gz or .zst, local or s3://."""
+
+    alias: str = ALIAS
+    urls: Annotated[list[str], UNADDRESSED] = Field(
+        min_length=1,
+        description="Paths, folders or globs; local, s3://bucket/prefix, or package://name/path.",
+    )
+    text_column: str = Field(default="text", description="Column that holds the text.")
+    id_column: str | None = Field(
+        default=None, description="Column with ids; else made from file and record."
+    )
+    group_column: str | None = Field(
+        default=None, description="Column whose equal values stay on one side of a split; else the id."
+    )
+    license: str | None = Field(default=None, description="Licence of all documents of this source.")
+    license_column: str | None = Field(default=None, description="Column with each document's licence.")
+    url_column: str | None = Field(default=None, description="Column with each document's web address.")
+    text_document: Literal["file", "line", "paragraph"] = Field(
+        default="file", description="In .txt files: what one document is. Paragraphs end at empty lines."
+    )
+    tagged: bool = Field(
+        default=False, description="Text is `word/tag word/tag`, as in tagged corpora: keep the words only."
+    )
+
+
+class IngestSection(Config):
+    """Where the documents come from."""
+
+    docstrings: list[DocstringsSource] = Field(default=[], description="Docstrings of installed packages.")
+    files: list[FilesSource] = Field(default=[], description="Folders and files of documents.")
+
+    @model_validator(mode="after")
+    def _some_source_and_no_alias_twice(self) -> "IngestSection":
+        aliases = [source.alias for source in [*self.docstrings, *self.files]]
+        if not aliases:
+            raise ValueError("name at least one source under docstrings or files")
+        if len(set(aliases)) < len(aliases):
+            raise ValueError(f"every alias must be different, got {', '.join(aliases)}")
+        return self
+
+
+class IngestConfig(StageConfig):
+    """One source, with the hash of what it held when the run was planned."""
+
+    stage: ClassVar[str] = "ingest"
+    kind: ClassVar[str] = "corpus"
+
+    docstrings: DocstringsSource | None = None
+    files: FilesSource | None = None
+    listing: str = Field(description="SHA-256 of the source's listing.")
+    split: SplitConfig = SplitConfig()
+    max_bytes: int = Field(default=10_000_000, ge=1, description="Larger documents are rejected.")
+
+    @property
+    def source(self) -> DocstringsSource | FilesSource:
+        """The one source that is set."""
+        source = self.docstrings or self.files
+        assert source is not None
+        return source
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return the source's alias."""
+        return self.source.alias
+
+
+class DocstringLabels(Config):
+    """Labels that docstrings bring along."""
+
+    alias: str = ALIAS
+    label: Literal["package", "summary"] = Field(
+        description="`package`: which package it is from, names masked. `summary`: its first line."
+    )
+    source: str | None = Field(
+        default=None, description="Alias of the docstrings source; needed only where there are several."
+    )
+    max_examples: int | None = Field(
+        default=None, ge=1, description="At most so many training examples, chosen by hash; all if empty."
+    )
+
+
+class LabelledFiles(Config):
+    """A labelled set in files: .jsonl, .parquet, .csv or lines of text, plain or compressed."""
+
+    alias: str = ALIAS
+    task: Literal["classification", "summarization"] = Field(description="What the labels are for.")
+    urls: Annotated[list[str], UNADDRESSED] = Field(
+        default=[], description="Files that hold both text and label."
+    )
+    urls_by_label: Annotated[dict[str, list[str]], UNADDRESSED] = Field(
+        default={}, description="For classification: files whose every line or record has one label."
+    )
+    text_column: str = Field(
+        default="text", description="Column with the text (or the document to summarize)."
+    )
+    target_column: str = Field(default="label", description="Column with the label (or the summary).")
+    split_column: str | None = Field(
+        default=None, description="Column that says train, validation or test; else dealt by hash."
+    )
+    group_column: str | None = Field(default=None, description="Column whose equal values stay in one split.")
+    license: str | None = Field(default=None, description="Licence of all examples.")
+    max_examples: int | None = Field(
+        default=None, ge=1, description="At most so many training examples, chosen by hash; all if empty."
+    )
+
+
+class LabelSection(Config):
+    """Where the labelled sets for fine-tuning come from."""
+
+    docstrings: list[DocstringLabels] = Field(default=[], description="Labels that docstrings bring along.")
+    files: list[LabelledFiles] = Field(default=[], description="Labelled files.")
+
+
+class LabelConfig(StageConfig):
+    """One labelled set; from files with the hash of their listing, or from curated documents."""
+
+    stage: ClassVar[str] = "label"
+    kind: ClassVar[str] = "labelled"
+
+    docstrings: DocstringLabels | None = None
+    files: LabelledFiles | None = None
+    listing: str | None = Field(default=None, description="SHA-256 of the listing of files.")
+    split: SplitConfig = SplitConfig()
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return the set's alias."""
+        source = self.docstrings or self.files
+        assert source is not None
+        return source.alias

@@ -1,0 +1,1 @@
+"""Architectures by name, from Transformers' configurations. Knows no sharding."""

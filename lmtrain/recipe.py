@@ -1,0 +1,120 @@
+"""A recipe: the whole line in one file, composed of the stages' configs.
+
+The same model checks the YAML file, the form of the Prefect page and a call
+from Python.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from lmtrain.config import UNADDRESSED, Config, Resources, SplitConfig
+from lmtrain.curation.config import CurateConfig
+from lmtrain.errors import RecipeError
+from lmtrain.evaluation.config import EvaluateSection
+from lmtrain.finetuning.config import FinetuneSection
+from lmtrain.ingestion.config import IngestSection, LabelSection
+from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.tokenization.config import TokenizeSection
+
+
+class Recipe(Config):
+    """What a run makes: from sources to a report. A part that is left out has its defaults."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", description="Title of the run and of its report."
+    )
+    root: Annotated[str, UNADDRESSED] = Field(
+        default="runs", min_length=1, description="Where artifacts go: a folder, or s3://bucket/prefix."
+    )
+    split: SplitConfig = SplitConfig()
+    ingest: IngestSection = Field(description="Where the documents come from.")
+    label: LabelSection = LabelSection()
+    curate: CurateConfig = CurateConfig()
+    tokenize: TokenizeSection = TokenizeSection()
+    pretrain: PretrainConfig = PretrainConfig()
+    finetune: FinetuneSection = FinetuneSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    resources: Annotated[Resources, UNADDRESSED] = Resources()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Recipe":
+        tasks = self._labelled_tasks()
+        names = [given.name for given in self.finetune.all()]
+        if len(set(names)) < len(names):
+            raise ValueError("finetune: every name must be different")
+        for given in self.finetune.all():
+            if given.data not in tasks:
+                known = ", ".join(sorted(tasks)) or "none"
+                raise ValueError(
+                    f"finetune {given.name}: no labelled set {given.data!r} (there are: {known})"
+                )
+            if tasks[given.data] != given.task:
+                found = tasks[given.data]
+                raise ValueError(f"finetune {given.name}: {given.data!r} is for {found}, not {given.task}")
+        return self
+
+    def _labelled_tasks(self) -> dict[str, str]:
+        """Return the task of each labelled set by alias."""
+        sources = [source.alias for source in self.ingest.docstrings]
+        tasks: dict[str, str] = {given.alias: given.task for given in self.label.files}
+        for label in self.label.docstrings:
+            if label.source not in sources and (label.source or len(sources) != 1):
+                known = ", ".join(sources) or "none"
+                raise ValueError(
+                    f"label {label.alias}: source must be a docstrings source (there are: {known})"
+                )
+            tasks[label.alias] = {"package": "classification", "summary": "summarization"}[label.label]
+        if len(tasks) < len(self.label.docstrings) + len(self.label.files):
+            raise ValueError("label: every alias must be different")
+        return tasks
+
+
+def load_recipe(path: str | Path, *, root: str | None = None) -> Recipe:
+    """Read a recipe file.
+
+    Args:
+        path: a YAML file.
+        root: replaces the recipe's own root.
+
+    Raises:
+        RecipeError: in one line: the file, the field, the value, and what would be right.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe at {path}") from None
+    except OSError as error:
+        raise RecipeError(f"can't read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping that begins with `name:`")
+    if root is not None:
+        raw["root"] = root
+    return parse_recipe(raw, str(path))
+
+
+def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Check a recipe that is already parsed.
+
+    Raises:
+        RecipeError: in one line, beginning with `where`.
+    """
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {'; '.join(_told(problem) for problem in error.errors()[:3])}") from None
+
+
+def _told(problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: no such field"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    given = problem["input"]
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) and field else ""
+    return f"{field}: {message}{shown}" if field else message

@@ -1,0 +1,105 @@
+"""Columns of the tables that stages hand to each other, and the rule that deals documents to splits."""
+
+import hashlib
+
+import pyarrow as pa
+
+from lmtrain.config import SplitConfig
+
+SPLITS = ("train", "validation", "test")
+
+CORPUS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text", pa.large_string()),
+        ("source", pa.string()),
+        ("url", pa.string()),
+        ("license", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.string()),
+        ("metadata", pa.string()),  # a JSON object
+    ]
+)
+"""One document a row, as ingested."""
+
+DOCUMENTS = pa.schema(
+    [
+        *((field.name, field.type) for field in CORPUS),
+        ("language", pa.string()),
+        ("language_score", pa.float64()),
+        ("cluster", pa.string()),  # id of the kept document of its near-copies; its own id if it has none
+    ]
+)
+"""One document a row, as curated."""
+
+REJECTED = pa.schema(
+    [
+        ("source", pa.string()),
+        ("file", pa.string()),  # its name in the source
+        ("record", pa.int64()),  # line or row number from 0; -1 for the file as a whole
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("bytes", pa.int64()),
+    ]
+)
+"""One refused record a row: nothing is lost without a reason."""
+
+DROPPED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("filter", pa.string()),
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+        ("threshold", pa.float64()),
+        ("detail", pa.string()),  # for a copy: the id that is kept in its stead
+        ("bytes", pa.int64()),
+        ("text", pa.large_string()),  # null beyond the examples that are kept
+    ]
+)
+"""One dropped document a row."""
+
+LABELLED_BASE = [
+    ("id", pa.string()),
+    ("split", pa.string()),
+    ("group", pa.string()),
+    ("source", pa.string()),
+    ("license", pa.string()),
+]
+LABELLED = {
+    "classification": pa.schema([*LABELLED_BASE, ("text", pa.large_string()), ("label", pa.string())]),
+    "summarization": pa.schema(
+        [*LABELLED_BASE, ("document", pa.large_string()), ("summary", pa.large_string())]
+    ),
+}
+"""One example a row, by task."""
+
+SAMPLES = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("group", pa.string()),
+        ("prediction", pa.large_string()),
+        ("statistics", pa.list_(pa.float64())),
+    ]
+)
+"""One scored example a row; each corpus metric is recomputed from `statistics`."""
+
+
+def shard_schema(vocabulary: int) -> pa.Schema:
+    """Return the columns of a token shard: uint16 token ids where the vocabulary allows, else uint32."""
+    width = pa.uint16() if vocabulary <= 1 << 16 else pa.uint32()
+    return pa.schema([("id", pa.string()), ("input_ids", pa.list_(width)), ("bytes", pa.int64())])
+
+
+def split_of(group: str, config: SplitConfig) -> str:
+    """Return the split of a group: a seeded hash of its name, so that no other document can move it."""
+    hashed = hashlib.sha256(f"{config.seed}\0{group}".encode()).digest()
+    share = int.from_bytes(hashed[:8], "big") / 2**64
+    if share < config.test:
+        return "test"
+    return "validation" if share < config.test + config.validation else "train"
+
+
+def document_id(alias: str, file: str, record: int) -> str:
+    """Return a stable id: 32 hex of SHA-256 of (alias, path in the source, record number)."""
+    return hashlib.sha256(f"{alias}\0{file}\0{record}".encode()).hexdigest()[:32]

@@ -1,0 +1,281 @@
+"""Files wherever they lie: a local path, s3://, or package:// (data that an installed package ships).
+
+Everything goes through fsspec, with credentials from the usual places of each
+system (for S3 the AWS environment, profile files or instance role, and
+`AWS_ENDPOINT_URL` for another server).
+"""
+
+import glob
+import hashlib
+import importlib.util
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from lmtrain.errors import SourceError, StorageError
+
+PACKAGE_SCHEME = "package://"
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a source's listing.
+
+    Attributes:
+        url: where to read it.
+        name: its place in the source, with no absolute local path in it.
+        bytes: its size.
+        fingerprint: an ETag or a SHA-256: changes when the content does.
+    """
+
+    url: str
+    name: str
+    bytes: int
+    fingerprint: str
+
+
+def is_remote(url: str) -> bool:
+    """Tell whether a URL names another system than the local disk."""
+    return "://" in url and not url.startswith("file://")
+
+
+def resolve(url: str) -> str:
+    """Return an absolute URL or local path; `package://name/path` becomes the package's folder.
+
+    Raises:
+        SourceError: the package isn't installed.
+    """
+    if url.startswith(PACKAGE_SCHEME):
+        name, _, path = url.removeprefix(PACKAGE_SCHEME).partition("/")
+        return str(package_folder(name) / path)
+    if is_remote(url):
+        return url.rstrip("/")
+    return os.path.abspath(os.path.expanduser(url.removeprefix("file://")))
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package, without importing it.
+
+    Raises:
+        SourceError: no such package is installed.
+    """
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceError(f"package {name!r} is not installed here: pip install it, or leave it out")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def package_version(name: str) -> str:
+    """Return the version of the distribution that an import name belongs to."""
+    distributions = metadata.packages_distributions().get(name, [name])
+    return metadata.version(distributions[0])
+
+
+def join(base: str, *parts: str) -> str:
+    """Join URL parts with single slashes."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL and the path in it."""
+    return fsspec.core.url_to_fs(resolve(url))
+
+
+def exists(url: str) -> bool:
+    """Tell whether there is a file or folder."""
+    fs, path = filesystem(url)
+    return bool(fs.exists(path))
+
+
+def size(url: str) -> int | None:
+    """Return a file's size in bytes, or None where there is no file."""
+    fs, path = filesystem(url)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError:
+        return None
+    return int(info["size"]) if info["type"] == "file" else None
+
+
+def read_bytes(url: str) -> bytes:
+    """Return a file's content."""
+    fs, path = filesystem(url)
+    return bytes(fs.cat_file(path))
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Write a whole file; on local disk a reader sees the old one or the new one, never a part."""
+    fs, path = filesystem(url)
+    if is_remote(url):
+        fs.pipe_file(path, data)
+        return
+    temporary = _beside(path)
+    Path(temporary).write_bytes(data)
+    os.replace(temporary, path)
+
+
+def write_exclusive(url: str, data: bytes) -> bool:
+    """Write a file unless it exists; return whether this call wrote it.
+
+    Of several writers at once exactly one wins: on S3 by `If-None-Match: *`, on
+    local disk by linking a file that is already whole.
+    """
+    fs, path = filesystem(url)
+    if is_remote(url):
+        try:
+            fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if not fs.exists(path):
+                raise StorageError(f"could not write {url}: {error}") from error
+            return False
+        return True
+    temporary = _beside(path)
+    Path(temporary).write_bytes(data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+def _beside(path: str) -> str:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+
+
+def move_in(local: Path, url: str) -> None:
+    """Move a finished local file to its URL: a rename on local disk, an upload elsewhere."""
+    fs, path = filesystem(url)
+    if is_remote(url):
+        fs.put_file(str(local), path)
+        local.unlink()
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.replace(local, path)
+
+
+def delete(url: str) -> None:
+    """Delete a file or a folder with all in it; what isn't there is no error."""
+    fs, path = filesystem(url)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def walk(url: str) -> list[str]:
+    """Return the URLs of all files below a folder, sorted."""
+    fs, path = filesystem(url)
+    prefix = url.split("://", 1)[0] + "://" if is_remote(url) else ""
+    return sorted(prefix + name for name in fs.find(path))
+
+
+def download(url: str, target: Path) -> Path:
+    """Copy a file to a local path, whole or not at all."""
+    fs, path = filesystem(url)
+    temporary = Path(_beside(str(target)))
+    fs.get_file(path, str(temporary))
+    os.replace(temporary, target)
+    return target
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a local file, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return where this machine keeps what it can make again: `LMTRAIN_CACHE`, else ~/.cache/lmtrain."""
+    return Path(os.environ.get("LMTRAIN_CACHE") or Path.home() / ".cache" / "lmtrain")
+
+
+def remembered_sha256(path: str | Path) -> str:
+    """Return a local file's SHA-256, remembered on this machine by path, size and modification time."""
+    status = os.stat(path)
+    key = f"{os.path.abspath(path)}\0{status.st_size}\0{status.st_mtime_ns}"
+    note = cache_folder() / "sha256" / hashlib.sha256(key.encode()).hexdigest()
+    if note.exists():
+        return note.read_text()
+    found = file_sha256(path)
+    write_bytes(str(note), found.encode())
+    return found
+
+
+def list_files(pattern: str) -> list[SourceFile]:
+    """Resolve a path, a folder or a glob to its files, sorted by name.
+
+    Raises:
+        SourceError: nothing is there, or it can't be read.
+    """
+    base = resolve(pattern)
+    listing = _list_remote(base) if is_remote(base) else _list_local(base)
+    found = sorted(listing, key=lambda file: file.name)
+    if not found:
+        raise SourceError(f"no file at {pattern}: check the path, or the pattern if it is one")
+    return found
+
+
+def _list_local(base: str) -> Iterator[SourceFile]:
+    if os.path.isdir(base):
+        pattern, start = os.path.join(base, "**", "*"), base
+    else:
+        pattern, start = base, os.path.dirname(_fixed_part(base))
+    for path in glob.glob(pattern, recursive=True):
+        if os.path.isfile(path):
+            if not os.access(path, os.R_OK):
+                raise SourceError(f"can't read {path}: permission denied")
+            yield SourceFile(
+                url=path,
+                name=os.path.relpath(path, start),
+                bytes=os.path.getsize(path),
+                fingerprint=remembered_sha256(path),
+            )
+
+
+def _list_remote(base: str) -> Iterator[SourceFile]:
+    with told_as_source_error(base):
+        fs, path = filesystem(base)
+        entries = fs.glob(path, detail=True) if glob.has_magic(path) else fs.find(path, detail=True)
+        scheme = base.split("://", 1)[0]
+        start = os.path.dirname(_fixed_part(path)) if glob.has_magic(path) or path in entries else path
+        for name, info in entries.items():
+            if info["type"] == "file":
+                yield SourceFile(
+                    url=f"{scheme}://{name}",
+                    name=os.path.relpath(name, start),
+                    bytes=int(info["size"]),
+                    fingerprint=str(info.get("ETag") or info.get("LastModified") or info["size"]).strip('"'),
+                )
+
+
+@contextmanager
+def told_as_source_error(url: str) -> Iterator[None]:
+    """Turn what a storage client raises about a place into one line that names it."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # clients raise their own families: botocore's isn't OSError's
+        raise SourceError(f"can't read {url}: {type(error).__name__}: {error}") from error
+
+
+def _fixed_part(pattern: str) -> str:
+    """Return the part of a pattern before its first folder with a wildcard."""
+    parts = pattern.split("/")
+    fixed = []
+    for part in parts:
+        if glob.has_magic(part):
+            return "/".join([*fixed, ""])
+        fixed.append(part)
+    return pattern

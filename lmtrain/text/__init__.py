@@ -1,0 +1,1 @@
+"""Words and sentences of a language, and how alike two texts are."""

@@ -1,0 +1,1 @@
+"""Documents to a tokenizer and to Arrow shards of token ids."""

@@ -1,0 +1,1 @@
+"""The one train loop: data order, optimizer, schedule, precision, sharding, checkpoints, metrics. No Ray."""

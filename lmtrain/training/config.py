@@ -1,0 +1,42 @@
+"""What determines a training, whatever it is run on. Names are those of Transformers' TrainingArguments."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from lmtrain.config import Config
+
+
+class TrainingConfig(Config):
+    """Optimizer, schedule, precision, batch, and when to look at the validation set."""
+
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw", description="AdamW, or Muon for hidden matrices with AdamW for the rest."
+    )
+    learning_rate: float = Field(
+        default=1e-3, gt=0, lt=10, description="Peak rate (with Muon that of the hidden matrices)."
+    )
+    adam_learning_rate: float = Field(
+        default=3e-3, gt=0, lt=10, description="With Muon: the rate of what AdamW trains."
+    )
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's first decay.")
+    adam_beta2: float = Field(default=0.95, ge=0, lt=1, description="AdamW's second decay.")
+    weight_decay: float = Field(default=0.1, ge=0, description="Decoupled decay of matrices.")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to this global norm.")
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", description="How the rate falls after the warmup."
+    )
+    warmup_ratio: float = Field(
+        default=0.05, ge=0, lt=1, description="Share of steps in which the rate rises."
+    )
+    min_lr_ratio: float = Field(default=0.1, ge=0, le=1, description="Last rate as a share of the peak.")
+    precision: Literal["fp32", "bf16"] = Field(default="bf16", description="Of the matrix products.")
+    train_batch_size: int = Field(default=64, ge=1, description="Rows in a global batch, over all workers.")
+    eval_steps: int = Field(default=100, ge=1, description="Steps between two looks at the validation set.")
+    max_eval_rows: int = Field(
+        default=512, ge=1, description="Validation rows in a look, the same each time."
+    )
+    early_stopping_patience: int | None = Field(
+        default=None, ge=1, description="Looks without improvement after which to stop; never if empty."
+    )
+    seed: int = Field(default=0, ge=0, description="Of initial weights, data order and everything random.")

@@ -1,0 +1,113 @@
+"""How long work is seen and stopped, without the library knowing by whom.
+
+A stage tells its `Watch` how far it is; the command line draws bars from that,
+Prefect tasks draw artifacts, tests look at what was told.
+"""
+
+import sys
+import time
+from typing import Protocol
+
+from tqdm import tqdm
+
+
+class Watch(Protocol):
+    """What a stage tells about itself while it works."""
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Tell that `done` of `total` (None if unknown) units of work are finished."""
+
+    def figures(self, step: int, **values: float) -> None:
+        """Tell measurements of a training step."""
+
+    def log(self, rank: int, host: str, line: str) -> None:
+        """Tell a line of a worker; rank -1 is the stage itself."""
+
+    def cancelled(self) -> bool:
+        """Tell whether somebody asked to stop."""
+        ...
+
+
+class SilentWatch:
+    """Sees nothing and never stops anything."""
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Ignore progress."""
+
+    def figures(self, step: int, **values: float) -> None:
+        """Ignore figures."""
+
+    def log(self, rank: int, host: str, line: str) -> None:
+        """Ignore lines."""
+
+    def cancelled(self) -> bool:
+        """Return False: nobody is there to stop it."""
+        return False
+
+
+class TerminalWatch:
+    """Draws a progress bar with a time to go; where no terminal is, a line every ten seconds."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.bar: tqdm | None = None
+        self.unit = ""
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Move the bar to `done`."""
+        if self.bar is None or self.unit != unit:
+            self.close()
+            self.unit = unit
+            interactive = sys.stderr.isatty()
+            self.bar = tqdm(
+                desc=f"  {self.title}",
+                total=total,
+                unit=f" {unit}",
+                unit_scale=total is None or total > 10_000,
+                mininterval=0.2 if interactive else 10.0,
+                leave=interactive,
+                dynamic_ncols=True,
+            )
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def figures(self, step: int, **values: float) -> None:
+        """Show the newest figures beside the bar."""
+        if self.bar is not None:
+            shown = {name: f"{value:.4g}" for name, value in values.items() if name in SHOWN_FIGURES}
+            if shown:
+                self.bar.set_postfix(shown, refresh=False)
+
+    def log(self, rank: int, host: str, line: str) -> None:
+        """Write a line above the bar."""
+        where = f"[rank {rank} on {host}] " if rank >= 0 else ""
+        tqdm.write(f"  {where}{line}", file=sys.stderr)
+
+    def cancelled(self) -> bool:
+        """Return False: in a terminal one presses Ctrl-C."""
+        return False
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+SHOWN_FIGURES = ("loss", "validation_bits_per_byte", "validation_loss", "tokens_per_second")
+
+
+class Clock:
+    """Says when something is due again, so that a hot loop tells its watch only now and then."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Return True at most once every `seconds`."""
+        now = time.monotonic()
+        if now - self.last < self.seconds:
+            return False
+        self.last = now
+        return True
