@@ -36,6 +36,8 @@ def _without_unaddressed(config: BaseModel, dumped: dict[str, Any]) -> dict[str,
         inner = getattr(config, name)
         if isinstance(inner, BaseModel):
             value = _without_unaddressed(inner, value)
+            if value == _addressed_default(config, name):
+                continue  # it differs from its default in unaddressed fields alone
         elif isinstance(inner, list | tuple):
             value = [
                 _without_unaddressed(item, dump) if isinstance(item, BaseModel) else dump
@@ -43,6 +45,13 @@ def _without_unaddressed(config: BaseModel, dumped: dict[str, Any]) -> dict[str,
             ]
         kept[name] = value
     return kept
+
+
+def _addressed_default(config: BaseModel, name: str) -> dict[str, Any] | None:
+    default = type(config).model_fields[name].default
+    if not isinstance(default, BaseModel):
+        return None
+    return _without_unaddressed(default, default.model_dump(mode="json", exclude_defaults=True))
 
 
 class StageConfig(Config):
@@ -78,7 +87,7 @@ class Resources(Config):
     workers: int = Field(default=2, ge=1, le=4096, description="Training workers, and data tasks at once.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models are trained.")
     threads_per_worker: int = Field(default=1, ge=1, le=256, description="CPU threads of one worker.")
-    sharding: Literal["none", "ddp", "zero1", "zero2", "zero3"] = Field(
+    sharding: Literal["ddp", "zero1", "zero2", "zero3"] = Field(
         default="zero2", description="What of the training state is sharded over workers."
     )
     micro_batch_size: int = Field(default=16, ge=1, description="Rows in one forward pass of one worker.")

@@ -91,6 +91,12 @@ def shard_schema(vocabulary: int) -> pa.Schema:
     return pa.schema([("id", pa.string()), ("input_ids", pa.list_(width)), ("bytes", pa.int64())])
 
 
+def strings(column: pa.Array | pa.ChunkedArray) -> list[str]:
+    """Return the values of a text column, none of which may be null."""
+    assert not column.null_count, "a text column holds nulls"
+    return column.to_pylist()  # pyright: ignore[reportReturnType]
+
+
 def split_of(group: str, config: SplitConfig) -> str:
     """Return the split of a group: a seeded hash of its name, so that no other document can move it."""
     hashed = hashlib.sha256(f"{config.seed}\0{group}".encode()).digest()

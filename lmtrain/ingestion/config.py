@@ -112,6 +112,9 @@ class LabelledFiles(Config):
     urls_by_label: Annotated[dict[str, list[str]], UNADDRESSED] = Field(
         default={}, description="For classification: files whose every line or record has one label."
     )
+    urls_by_split: Annotated[dict[str, list[str]], UNADDRESSED] = Field(
+        default={}, description="Files of the splits train, validation and test, where each has its own."
+    )
     text_column: str = Field(
         default="text", description="Column with the text (or the document to summarize)."
     )

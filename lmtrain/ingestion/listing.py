@@ -6,22 +6,36 @@ under a glob, or a new version of a package, is a new corpus and never a false h
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 
 from lmtrain import storage
 from lmtrain.errors import RecipeError, SourceError
-from lmtrain.ingestion.config import DocstringsSource, FilesSource, LabelledFiles
+from lmtrain.ingestion.config import DocstringsSource, FilesSource, IngestConfig, LabelConfig, LabelledFiles
+from lmtrain.schemas import SPLITS
 
 DOCUMENT_SUFFIXES = (".jsonl", ".txt", ".parquet", ".csv")
 COMPRESSIONS = ("", ".gz", ".zst")
+TEST_FOLDERS = frozenset({"tests", "test"})
+"""Folders of packages that are left out: a third of the source to parse, and hardly any prose."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a source, their hash, and their size in bytes."""
+    """The files of a source, their hash, and their size in bytes.
+
+    Attributes:
+        files: in the order in which they are read.
+        digest: SHA-256 of what was found.
+        marks: what each file stands under: a label (`urls_by_label`), a split
+            (`urls_by_split`), a package (docstrings), or nothing.
+    """
 
     files: tuple[storage.SourceFile, ...]
     digest: str
+    marks: tuple[str, ...]
 
     @property
     def bytes(self) -> int:
@@ -32,18 +46,38 @@ class Listing:
 def list_docstrings(source: DocstringsSource) -> Listing:
     """List the Python files of the source's packages; the hash is over (package, version).
 
+    Files in folders named `tests` or `test` are left out.
+
     Raises:
-        SourceError: a package isn't installed.
+        SourceError: a package isn't installed, or none holds Python source.
     """
-    files = []
-    versions = []
+    files, marks, versions = [], [], []
     for package in sorted(set(source.packages)):
         folder = storage.package_folder(package)
-        versions.append([package, storage.package_version(package)])
-        for path in sorted(folder.rglob("*.py")):
+        versions.append([package, _version(package)])
+        for path in sorted(_python_files(folder)):
             name = path.relative_to(folder.parent).as_posix()
             files.append(storage.SourceFile(str(path), name, path.stat().st_size, ""))
-    return Listing(tuple(files), _digest(versions))
+            marks.append(package)
+    if not files:
+        raise SourceError(f"source {source.alias}: {', '.join(source.packages)} hold no Python source")
+    return Listing(tuple(files), _digest(versions), tuple(marks))
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*.py"):
+        if path.is_file() and not TEST_FOLDERS.intersection(path.relative_to(folder).parts[:-1]):
+            yield path
+
+
+def _version(package: str) -> str:
+    try:
+        return storage.package_version(package)
+    except metadata.PackageNotFoundError:
+        raise SourceError(
+            f"package {package!r} belongs to no installed distribution, so its version and licence "
+            "aren't known: name packages that pip installed"
+        ) from None
 
 
 def list_source_files(source: FilesSource) -> Listing:
@@ -56,33 +90,73 @@ def list_source_files(source: FilesSource) -> Listing:
 
 
 def list_labelled_files(source: LabelledFiles) -> Listing:
-    """List the files of a labelled set; files with one label stand under that label's name.
+    """List the files of a labelled set, each marked with the label or the split under which it is given.
 
     Raises:
-        RecipeError: neither or both of `urls` and `urls_by_label` are given.
+        RecipeError: not exactly one of `urls`, `urls_by_label` and `urls_by_split` is given, or
+            what is given doesn't go together.
         SourceError: as for documents.
     """
-    if bool(source.urls) == bool(source.urls_by_label):
-        raise RecipeError(f"label {source.alias}: give either urls or urls_by_label")
-    return _list_urls(source.alias, source.urls_by_label or {"": source.urls})
+    given = [
+        by
+        for by in ({"": source.urls} if source.urls else {}, source.urls_by_label, source.urls_by_split)
+        if by
+    ]
+    if len(given) != 1:
+        raise RecipeError(f"label {source.alias}: give one of urls, urls_by_label and urls_by_split")
+    if source.urls_by_label and source.task != "classification":
+        raise RecipeError(f"label {source.alias}: urls_by_label is for classification, not {source.task}")
+    unknown = sorted(set(source.urls_by_split) - set(SPLITS))
+    if unknown:
+        raise RecipeError(
+            f"label {source.alias}: urls_by_split knows {', '.join(SPLITS)}, not {', '.join(unknown)}"
+        )
+    return _list_urls(source.alias, given[0])
 
 
-def _list_urls(alias: str, urls_by_label: dict[str, list[str]]) -> Listing:
-    found: dict[tuple[str, str], storage.SourceFile] = {}
-    for label, urls in sorted(urls_by_label.items()):
-        for url in urls:
+def check_unchanged(config: IngestConfig | LabelConfig, alias: str, listing: Listing) -> None:
+    """Refuse to build from other files than those that the run was planned with.
+
+    Raises:
+        SourceError: the listing's hash isn't the config's.
+    """
+    if listing.digest != config.listing:
+        raise SourceError(f"source {alias} changed since this run was planned: run again")
+
+
+def _list_urls(alias: str, urls_by_mark: dict[str, list[str]]) -> Listing:
+    found: dict[tuple[str, str], tuple[int, storage.SourceFile]] = {}
+    for mark, urls in sorted(urls_by_mark.items()):
+        for place, url in enumerate(urls):
             for file in storage.list_files(url):
-                found[label, file.url] = file
-    files = tuple(file for _, file in sorted(found.items(), key=lambda item: (item[0][0], item[1].name)))
-    for file in files:
+                found.setdefault((mark, file.url), (place, file))
+    rows = [(mark, place, file) for (mark, _), (place, file) in found.items()]
+    named = sorted(_with_own_names(rows), key=lambda row: (row[0], row[1].name))
+    for _, file in named:
         _check_form(alias, file)
-    if not any(file.bytes for file in files):
+    if not any(file.bytes for _, file in named):
         raise SourceError(f"source {alias}: every file is empty")
-    rows = sorted([label, file.name, file.bytes, file.fingerprint] for (label, _), file in found.items())
-    return Listing(files, _digest(rows))
+    digest = _digest([[mark, file.name, file.bytes, file.fingerprint] for mark, file in named])
+    return Listing(tuple(file for _, file in named), digest, tuple(mark for mark, _ in named))
+
+
+def _with_own_names(
+    rows: list[tuple[str, int, storage.SourceFile]],
+) -> Iterator[tuple[str, storage.SourceFile]]:
+    """Give files of the same name under different URLs different names: ids are made of names."""
+    taken: set[tuple[str, str]] = set()
+    for mark, place, file in rows:
+        name = file.name
+        while (mark, name) in taken:
+            name = f"{place + 1}/{name}"
+        taken.add((mark, name))
+        yield mark, storage.SourceFile(file.url, name, file.bytes, file.fingerprint)
 
 
 def _check_form(alias: str, file: storage.SourceFile) -> None:
+    shown = file.name.encode(errors="replace").decode()
+    if shown != file.name:
+        raise SourceError(f"source {alias}: the name of {shown} isn't UTF-8: rename the file")
     known = [suffix + compression for suffix in DOCUMENT_SUFFIXES for compression in COMPRESSIONS]
     if not file.name.lower().endswith(tuple(known)):
         raise SourceError(

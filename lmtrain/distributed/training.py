@@ -1,0 +1,184 @@
+"""Launches a training function on Ray Train workers, and carries what they tell to a watch."""
+
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+import torch
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, get_context
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from lmtrain.config import Resources
+from lmtrain.distributed.cluster import connect
+from lmtrain.errors import LmtrainError
+from lmtrain.training.process import Process
+from lmtrain.watch import Watch
+
+TrainingFunction = Callable[[dict[str, Any], Process], dict[str, Any]]
+"""`function(spec, process)`: runs on every worker; what rank 0 returns is the result."""
+
+POLL_SECONDS = 0.5
+RESTARTS = 2
+
+
+class _Relay:
+    """Carries what workers tell, and whether they shall stop."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.stop = False
+        self.result: dict[str, Any] | None = None
+        self.error: LmtrainError | None = None
+
+    def tell(self, kind: str, payload: dict[str, Any]) -> None:
+        self.told.append((kind, payload))
+
+    def take(self, stop: bool) -> list[tuple[str, dict[str, Any]]]:
+        """Return what was told since the last call."""
+        self.stop = self.stop or stop
+        told, self.told = self.told, []
+        return told
+
+    def stopped(self) -> bool:
+        return self.stop
+
+    def finish(self, result: dict[str, Any] | None, error: LmtrainError | None) -> None:
+        self.result = result or self.result
+        self.error = self.error or error
+
+    def outcome(self) -> tuple[dict[str, Any] | None, LmtrainError | None]:
+        return self.result, self.error
+
+
+def launch(
+    function: TrainingFunction, spec: dict[str, Any], resources: Resources, watch: Watch, name: str
+) -> dict[str, Any]:
+    """Run a training function on `resources.workers` workers; return what rank 0 returned.
+
+    A worker that dies is started again with all others, and the function goes
+    on from its own checkpoint.
+
+    Args:
+        function: importable by name on every worker.
+        spec: its argument; holds absolute URLs only, because workers run in other folders.
+        resources: how many workers, on what.
+        watch: told what the workers tell; asked whether to stop.
+        name: of the Ray run; must be new, because a known name silently resumes.
+
+    Raises:
+        LmtrainError: as raised by the function.
+    """
+    connect(resources)
+    relay: Any = ray.remote(num_cpus=0)(_Relay).remote()
+    gpu = resources.device == "cuda" or (
+        resources.device == "auto" and ray.cluster_resources().get("GPU", 0) >= resources.workers
+    )
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={
+            "function": function,
+            "spec": spec,
+            "relay": relay,
+            "threads": resources.threads_per_worker,
+            "gpu": gpu,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": 1, **({"GPU": 1} if gpu else {})},
+        ),
+        torch_config=TorchConfig(backend="cuda:nccl,cpu:gloo" if gpu else "gloo"),
+        run_config=RunConfig(
+            name=name,
+            storage_path=tempfile.mkdtemp(prefix="lmtrain-ray-"),
+            logging_config=LoggingConfig(log_level="WARNING"),
+            failure_config=FailureConfig(max_failures=RESTARTS),
+        ),
+    )
+    with _relayed(relay, watch), _sigint_kept():
+        try:
+            trainer.fit()
+        except Exception:
+            _, error = ray.get(relay.outcome.remote())
+            if error is not None:
+                raise error from None
+            raise
+    result, error = ray.get(relay.outcome.remote())
+    ray.kill(relay)
+    if error is not None:
+        raise error
+    assert result is not None, "rank 0 ended without a result"
+    return result
+
+
+def _work(config: dict[str, Any]) -> None:
+    """Run the function in one worker."""
+    context = get_context()
+    rank, relay = context.get_world_rank(), config["relay"]
+    torch.set_num_threads(config["threads"])
+    device = torch.device("cpu")
+    if config["gpu"]:
+        device = torch.device("cuda", torch.cuda.current_device())
+    process = Process(
+        rank=rank,
+        world=context.get_world_size(),
+        device=device,
+        tell=lambda kind, payload: relay.tell.remote(kind, payload) and None,
+        cancelled=lambda: ray.get(relay.stopped.remote()),
+    )
+    try:
+        result = config["function"](config["spec"], process)
+    except LmtrainError as error:
+        # A person's error is the same on every restart: end in order and let the launcher raise it.
+        ray.get(relay.finish.remote(None, error))
+        return
+    if rank == 0:
+        ray.get(relay.finish.remote(result, None))
+
+
+@contextmanager
+def _relayed(relay: Any, watch: Watch) -> Iterator[None]:
+    """Carry what is told to the watch while the main thread waits in `fit`."""
+    done = threading.Event()
+
+    def carry() -> None:
+        while True:
+            last = done.wait(POLL_SECONDS)
+            for kind, payload in ray.get(relay.take.remote(watch.cancelled())):
+                if kind == "progress":
+                    watch.progress(payload["done"], payload["total"], payload["unit"])
+                elif kind == "figures":
+                    watch.figures(**payload)
+                else:
+                    watch.log(**payload)
+            if last:
+                return
+
+    thread = threading.Thread(target=carry, name="lmtrain-relay", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=10)
+
+
+@contextmanager
+def _sigint_kept() -> Iterator[None]:
+    """Put the handler of Ctrl-C back, which `fit` replaces and doesn't restore."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")

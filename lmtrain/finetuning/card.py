@@ -1,0 +1,45 @@
+"""The model card of a fine-tuned model, made from the manifests."""
+
+from typing import Any
+
+from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.manifest import Artifact
+
+PIPELINE_TAGS = {"classification": "text-classification", "summarization": "summarization"}
+
+
+def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifact, use: str) -> str:
+    """Return the card as Markdown with the metadata that the Hugging Face hub reads."""
+    counts = {split: row["documents"] for split, row in labelled.stats["by_split"].items()}
+    told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    start = "a pretrained model" if config.initial == "pretrained" else "random weights"
+    lines = [
+        "---",
+        "library_name: transformers",
+        f"pipeline_tag: {PIPELINE_TAGS[config.task]}",
+        "---",
+        "",
+        f"# {config.label({})}",
+        "",
+        f"A model of {figures['parameters']:,} weights for {config.task}, fine-tuned from {start}.",
+        "",
+        "## Data",
+        "",
+        f"- examples: {told}",
+        f"- labelled set: {labelled.address.folder}",
+        "",
+        "## Training",
+        "",
+        f"- at most {config.num_train_epochs:g} epochs of batches of {config.train_batch_size}; "
+        f"stopped by its own validation after {figures['steps']} steps, best at {figures['best_step']}",
+        f"- {config.optimizer}, learning rate {figures['learning_rate']:g} "
+        f"(tried: {', '.join(f'{rate:g}' for rate in config.learning_rates or [config.learning_rate])})",
+        f"- validation loss {figures['validation_loss']:.4f}",
+        "",
+        "## Use",
+        "",
+        "```python",
+        use,
+        "```",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,35 @@
+"""A model and a labelled set to a model of one task."""
+
+from lmtrain.config import Resources
+from lmtrain.distributed.training import launch
+from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.worker import train
+from lmtrain.manifest import Attempt, Built, build_once
+from lmtrain.watch import Watch
+
+
+def build(
+    inputs: dict[str, list[str]], config: FinetuneConfig, root: str, resources: Resources, watch: Watch
+) -> str:
+    """Fine-tune a model; return the URL of its manifest.
+
+    Raises:
+        StageError: a split has no usable example, or the training diverges.
+    """
+
+    def work(attempt: Attempt) -> Built:
+        result = attempt.finished("model")
+        if result is None:
+            spec = {
+                "config": config,
+                "resources": resources,
+                "attempt": attempt,
+                "model": inputs["model"][0],
+                "labelled": inputs["labelled"][0],
+            }
+            launch(train, spec, resources, watch, name=f"{attempt.address.label}-{attempt.id}")
+            result = attempt.finished("model")
+            assert result is not None, "rank 0 recorded it"
+        return Built(result.files, result.stats)
+
+    return build_once(config, inputs, root, work)

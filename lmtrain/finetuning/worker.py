@@ -1,0 +1,97 @@
+"""One worker of a fine-tuning: encodes the examples, tries the learning rates, writes the best model."""
+
+import math
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from lmtrain.errors import StageError
+from lmtrain.finetuning.card import model_card
+from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.examples import ExampleRows
+from lmtrain.finetuning.task import Task
+from lmtrain.manifest import Artifact, Attempt
+from lmtrain.modeling.build import parameter_count, repeated_layers, task_model
+from lmtrain.registry import TASKS
+from lmtrain.training.export import live_folder, write_model
+from lmtrain.training.loop import Job, Outcome, Trainer, whole_weights
+from lmtrain.training.process import Process
+
+
+def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
+    """Fine-tune with each learning rate; on rank 0 the best is left in the attempt's shard `model`.
+
+    Args:
+        spec: `config`, `resources`, `attempt`, and the URLs `model` and `labelled`.
+        process: this worker.
+
+    Returns:
+        The figures of the best training.
+    """
+    config: FinetuneConfig = spec["config"]
+    attempt: Attempt = spec["attempt"]
+    pretrained, labelled = Artifact(spec["model"]), Artifact(spec["labelled"])
+    tokenizer = AutoTokenizer.from_pretrained(pretrained.folder("weights"))
+    examples = {split: read_examples(labelled, split) for split in ("train", "validation")}
+    task: Task = TASKS.get(config.task)(config, tokenizer, examples["train"])
+    rows = {split: ExampleRows(given, task.encode) for split, given in examples.items()}
+    for split, found in rows.items():
+        if not len(found):
+            raise StageError(f"{config.name}: no usable example in the {split} split: {dict(found.rejected)}")
+    rates = config.learning_rates or [config.learning_rate]
+    best: tuple[Outcome, Job, dict[str, torch.Tensor], float] | None = None
+    for number, rate in enumerate(rates):
+        job = _job(spec, task, rows, config.model_copy(update={"learning_rate": rate}), number, process)
+        outcome = Trainer(job, spec["resources"].model_copy(update={"compile": False}), process).run()
+        loss = outcome.figures["validation_loss"]
+        process.log(
+            f"learning rate {rate:g}: validation loss {loss:.4f} at step {outcome.figures['best_step']}"
+        )
+        if best is None or loss < best[0].figures["validation_loss"]:
+            best = (outcome, job, whole_weights(job.model), rate)
+    assert best is not None, "there is at least one rate"
+    outcome, job, weights, rate = best
+    figures = {
+        "parameters": parameter_count(job.model),
+        "task": config.task,
+        "initial": config.initial,
+        "learning_rate": rate,
+        "rejected": {split: dict(found.rejected) for split, found in rows.items()},
+        **outcome.figures,
+    }
+    if process.leads:
+        card = model_card(config, figures, labelled, task.use())
+        write_model(attempt, job, weights, tokenizer, figures, card)
+    return figures
+
+
+def read_examples(labelled: Artifact, split: str) -> list[dict[str, Any]]:
+    """Return the examples of one split in the manifest's order."""
+    return [row for table in labelled.tables("labelled", split=split) for row in table.to_pylist()]
+
+
+def _job(
+    spec: dict[str, Any],
+    task: Task,
+    rows: dict[str, ExampleRows],
+    config: FinetuneConfig,
+    number: int,
+    process: Process,
+) -> Job:
+    folder = Artifact(spec["model"]).folder("weights")
+    model = task_model(folder, config.task, config.initial, config.seed, process.device, **task.settings())
+    attempt: Attempt = spec["attempt"]
+    return Job(
+        model=model,
+        layers=repeated_layers(model),
+        objective=task,
+        rows=rows["train"],
+        validation=rows["validation"],
+        bytes_per_target=None,
+        config=config,
+        steps=max(1, math.ceil(len(rows["train"]) * config.num_train_epochs / config.train_batch_size)),
+        checkpoints=f"{attempt.base}/checkpoints/rate-{number}",
+        log_folder=live_folder(attempt) / f"rate-{number}",
+        flops_per_token=6 * parameter_count(model),
+    )

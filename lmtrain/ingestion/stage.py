@@ -1,0 +1,148 @@
+"""The stage `ingest`: one source becomes a corpus of documents, and nothing is lost without a reason.
+
+In: files of records, or the Python source of installed packages. Out: an
+artifact `corpus` of Parquet files, documents and rejected records, with the law
+read = kept + rejected in its stats.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmtrain.config import Resources
+from lmtrain.distributed.map import Split, map_shards
+from lmtrain.errors import StageError
+from lmtrain.ingestion.config import IngestConfig
+from lmtrain.ingestion.docstrings import Package, package_of
+from lmtrain.ingestion.documents import Row, documents_of_file, documents_of_module
+from lmtrain.ingestion.duplicates import Repeats, reject_repeats, repeated_rows, write_hashes
+from lmtrain.ingestion.listing import Listing, check_unchanged, list_docstrings, list_source_files
+from lmtrain.ingestion.readers import Refusal
+from lmtrain.ingestion.splits import cut_files, split_name
+from lmtrain.ingestion.writer import added_up, corpus_shard
+from lmtrain.manifest import Attempt, Built, ShardOutput, ShardResult, build_once
+from lmtrain.storage import SourceFile
+from lmtrain.watch import Watch
+
+PYTHON_BYTES = 2_000_000
+"""Python source in one task: less than a second of parsing."""
+FILE_BYTES = 16_000_000
+"""Files in one task; a larger file is a task of its own."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one task reads: files, each with the package it belongs to (docstrings only)."""
+
+    name: str
+    files: tuple[SourceFile, ...]
+    packages: tuple[Package | None, ...]
+
+
+def build(
+    inputs: dict[str, list[str]], config: IngestConfig, root: str, resources: Resources, watch: Watch
+) -> str:
+    """Ingest one source; return the URL of the corpus manifest.
+
+    Args:
+        inputs: none; the source is outside.
+        config: the source, and the hash of its listing when the run was planned.
+        root: where artifacts lie; absolute.
+        resources: at most so many tasks at once.
+        watch: told each finished task.
+
+    Raises:
+        SourceError: the source is missing, or changed since the run was planned.
+        StageError: nothing of it can be used.
+    """
+    return build_once(config, inputs, root, lambda attempt: _ingest(attempt, config, resources, watch))
+
+
+def _ingest(attempt: Attempt, config: IngestConfig, resources: Resources, watch: Watch) -> Built:
+    works = _works(config)
+    splits = [Split(work.name, work) for work in works]
+    results = map_shards(ingest_files, splits, attempt, resources, watch, step="ingest", shared=config)
+    if config.files and config.files.id_column:
+        results = _without_repeats(results, attempt, config, resources, watch)
+    stats = added_up([result.stats for result in results])
+    assert stats["read"] == stats["kept"] + sum(stats["rejected"].values())
+    if not stats["kept"]:
+        raise StageError(f"source {config.source.alias}: no document is left of {told_reasons(stats)}")
+    files = [record for result in results for record in result.files if record.role != "ids"]
+    return Built(files, stats)
+
+
+def _works(config: IngestConfig) -> list[Work]:
+    packages: dict[str, Package] = {}
+    if config.docstrings:
+        listing = list_docstrings(config.docstrings)
+        target = PYTHON_BYTES
+    else:
+        assert config.files is not None
+        listing = list_source_files(config.files)
+        target = FILE_BYTES
+    check_unchanged(config, config.source.alias, listing)
+    if config.docstrings:
+        packages = {name: package_of(name) for name in sorted(set(listing.marks))}
+    return [
+        _work(number, run, listing, packages) for number, run in enumerate(cut_files(listing.files, target))
+    ]
+
+
+def _work(number: int, run: list[int], listing: Listing, packages: dict[str, Package]) -> Work:
+    files = tuple(listing.files[place] for place in run)
+    return Work(split_name(number), files, tuple(packages.get(listing.marks[place]) for place in run))
+
+
+def ingest_files(work: Work, config: IngestConfig, output: ShardOutput) -> None:
+    """Read some files into one shard of documents and one of rejected records."""
+    ids: list[str] = []
+    keeps_ids = config.files is not None and config.files.id_column is not None
+    with corpus_shard(output, work.name, config.source.alias) as shard:
+        for file, package in zip(work.files, work.packages, strict=True):
+            for item in _documents(file, package, config):
+                if isinstance(item, Refusal):
+                    shard.reject(file.name, item)
+                    continue
+                shard.keep(item)
+                if keeps_ids:
+                    ids.append(item["id"])
+    if keeps_ids:
+        name = f"ids-{work.name}.npy"
+        write_hashes(output.path(name), ids)
+        output.add(name, "ids")
+
+
+def _documents(file: SourceFile, package: Package | None, config: IngestConfig) -> Iterator[Row | Refusal]:
+    if package:
+        return documents_of_module(file.name, package, config)
+    return documents_of_file(file, config)
+
+
+def _without_repeats(
+    results: list[ShardResult], attempt: Attempt, config: IngestConfig, resources: Resources, watch: Watch
+) -> list[ShardResult]:
+    """Return the shards, those with ids that stood before written again without them."""
+    files = [{record.role: record for record in result.files} for result in results]
+    rows = repeated_rows([np.load(attempt.open(roles["ids"])) for roles in files])
+    splits = []
+    places = [place for place, repeated in enumerate(rows) if len(repeated)]
+    for place in places:
+        roles = files[place]
+        name = split_name(place)
+        payload = Repeats(
+            name, config.source.alias, attempt, roles["documents"], roles["rejected"], rows[place]
+        )
+        splits.append(Split(name, payload))
+    rewritten = map_shards(reject_repeats, splits, attempt, resources, watch, step="unique")
+    changed = dict(zip(places, rewritten, strict=True))
+    return [changed.get(place, result) for place, result in enumerate(results)]
+
+
+def told_reasons(stats: dict[str, Any]) -> str:
+    """Return how much was read and the most frequent reasons of rejection, for one line."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(stats["rejected"]).most_common(4))
+    return f"{stats['read']} read" + (f" (rejected: {reasons})" if reasons else "")

@@ -1,0 +1,67 @@
+"""Models from a shape and a seed, or from a folder. Safe loading only: safetensors, no code from outside."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+
+from lmtrain.modeling.config import ModelConfig
+from lmtrain.registry import ARCHITECTURES
+
+HEADS = {
+    "classification": AutoModelForSequenceClassification,
+    "summarization": AutoModelForCausalLM,
+}
+"""Which head a task's model has."""
+
+
+def new_causal_lm(
+    config: ModelConfig, vocabulary: int, positions: int, end: int, pad: int, seed: int, device: torch.device
+) -> PreTrainedModel:
+    """Return a causal language model with random weights that follow from the seed."""
+    shape = ARCHITECTURES.get(config.architecture)(config, vocabulary, positions, end, pad)
+    torch.manual_seed(seed)
+    return _on(
+        device, AutoModelForCausalLM.from_config(shape, attn_implementation="sdpa", dtype=torch.float32)
+    )
+
+
+def task_model(
+    folder: Path, task: str, initial: str, seed: int, device: torch.device, **settings: Any
+) -> PreTrainedModel:
+    """Return a model with a task's head.
+
+    Args:
+        folder: Hugging Face folder of a pretrained model.
+        task: decides the head, which is new and follows from the seed.
+        initial: `pretrained` keeps the folder's weights, `random` its shape only.
+        seed: of all random weights.
+        device: where the model goes.
+        **settings: fields of the model's config that the task sets, such as the labels.
+    """
+    torch.manual_seed(seed)
+    kinds = {"attn_implementation": "sdpa", "dtype": torch.float32}
+    config = AutoConfig.from_pretrained(folder)
+    for name, value in settings.items():
+        setattr(config, name, value)
+    if initial == "pretrained":
+        model = HEADS[task].from_pretrained(folder, config=config, use_safetensors=True, **kinds)
+        return _on(device, model)
+    return _on(device, HEADS[task].from_config(config, **kinds))
+
+
+def _on(device: torch.device, model: PreTrainedModel) -> PreTrainedModel:
+    torch.nn.Module.to(model, device)
+    return model
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """Return the number of weights, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def repeated_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return a model's repeated blocks: the members of its longest list of modules."""
+    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
+    return list(max(lists, key=len)) if lists else []

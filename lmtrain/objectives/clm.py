@@ -1,0 +1,74 @@
+"""Causal language modeling: predict the next token of the same document."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lmtrain.objectives.base import IGNORED, Batch, summed_cross_entropy
+
+
+class CausalLM:
+    """Next-token prediction over packed rows, in which no token sees another document."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def collate(self, rows: Sequence, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
+        """Stack packed rows.
+
+        Args:
+            rows: packed rows of T + 1 tokens (`lmtrain.training.packing.PackedRow`).
+            indices: not used; nothing here is random.
+            epochs: not used.
+            seed: not used.
+
+        Returns:
+            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T).
+        """
+        tokens = np.stack([row.tokens for row in rows])
+        document = np.stack([row.document for row in rows])
+        inputs, labels = tokens[:, :-1], tokens[:, 1:]
+        batch = {
+            "input_ids": np.where(inputs < 0, self.pad, inputs),
+            "labels": np.where((labels < 0) | (inputs < 0), IGNORED, labels),
+            "position_ids": _positions(document),
+            "document": document,
+        }
+        return {name: torch.from_numpy(value) for name, value in batch.items()}
+
+    def targets(self, batch: Batch) -> int:
+        """Return the number of tokens to predict."""
+        return int((batch["labels"] != IGNORED).sum())
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the summed loss in nats."""
+        logits = model(
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"],
+            attention_mask=document_mask(batch["document"]),
+            use_cache=False,
+        ).logits
+        return summed_cross_entropy(logits, batch["labels"])
+
+
+def _positions(document: np.ndarray) -> np.ndarray:
+    """Return the place of each token since its document began in the row, shape (rows, T)."""
+    places = np.broadcast_to(np.arange(document.shape[1]), document.shape)
+    begins = np.ones_like(document, dtype=bool)
+    begins[:, 1:] = document[:, 1:] != document[:, :-1]
+    return places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+
+
+def document_mask(document: Tensor) -> Tensor:
+    """Return which token attends to which: the same document, not later.
+
+    Args:
+        document: number of the document of each token, shape (rows, T).
+
+    Returns:
+        Booleans of shape (rows, 1, T, T), True where attention is allowed.
+    """
+    same = document[:, :, None] == document[:, None, :]
+    return torch.tril(same).unsqueeze(1)

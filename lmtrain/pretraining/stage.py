@@ -1,0 +1,40 @@
+"""Shards and a tokenizer to a pretrained model."""
+
+from lmtrain.config import Resources
+from lmtrain.distributed.training import launch
+from lmtrain.errors import StageError
+from lmtrain.manifest import Artifact, Attempt, Built, build_once
+from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.worker import train
+from lmtrain.watch import Watch
+
+
+def build(
+    inputs: dict[str, list[str]], config: PretrainConfig, root: str, resources: Resources, watch: Watch
+) -> str:
+    """Pretrain a model; return the URL of its manifest.
+
+    Raises:
+        StageError: a split that is needed is empty, or the training diverges.
+    """
+    shards = Artifact(inputs["shards"][0])
+    for split in ("train", "validation"):
+        if not shards.stats["by_split"].get(split, {}).get("tokens"):
+            raise StageError(f"no tokens in the {split} split: add documents, or set `split` to other shares")
+
+    def work(attempt: Attempt) -> Built:
+        result = attempt.finished("model")
+        if result is None:
+            spec = {
+                "config": config,
+                "resources": resources,
+                "attempt": attempt,
+                "shards": inputs["shards"][0],
+                "tokenizer": inputs["tokenizer"][0],
+            }
+            launch(train, spec, resources, watch, name=f"{attempt.address.label}-{attempt.id}")
+            result = attempt.finished("model")
+            assert result is not None, "rank 0 recorded it"
+        return Built(result.files, result.stats)
+
+    return build_once(config, inputs, root, work)

@@ -1,0 +1,77 @@
+"""One worker of a pretraining: opens the shards, makes the model, trains, and writes the result."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from lmtrain.manifest import Artifact, Attempt
+from lmtrain.modeling.build import new_causal_lm, parameter_count, repeated_layers
+from lmtrain.pretraining.card import model_card
+from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.registry import OBJECTIVES
+from lmtrain.training.export import live_folder, write_model
+from lmtrain.training.loop import Job, Trainer, whole_weights
+from lmtrain.training.packing import PackedRows
+from lmtrain.training.process import Process
+
+
+def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
+    """Pretrain; on rank 0 the exported model is left in the attempt's shard `model`.
+
+    Args:
+        spec: `config`, `resources`, `attempt`, and the URLs `shards` and `tokenizer`.
+        process: this worker.
+
+    Returns:
+        The figures of the training.
+    """
+    config: PretrainConfig = spec["config"]
+    attempt: Attempt = spec["attempt"]
+    shards, tokenizer_artifact = Artifact(spec["shards"]), Artifact(spec["tokenizer"])
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_artifact.folder("tokenizer"))
+    model = new_causal_lm(
+        config,
+        len(tokenizer),
+        config.row_tokens,
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+        config.seed,
+        process.device,
+    )
+    parameters = parameter_count(model)
+    width = config.num_hidden_layers * config.hidden_size * config.row_tokens
+    job = Job(
+        model=model,
+        layers=repeated_layers(model),
+        objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id),
+        rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id),
+        validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id),
+        bytes_per_target=bytes_per_target(shards, "validation"),
+        config=config,
+        steps=config.max_steps,
+        checkpoints=f"{attempt.base}/checkpoints",
+        log_folder=live_folder(attempt),
+        flops_per_token=6 * parameters + 6 * width,
+    )
+    outcome = Trainer(job, spec["resources"], process).run()
+    figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
+    weights = whole_weights(model)
+    if process.leads:
+        write_model(attempt, job, weights, tokenizer, figures, model_card(config, figures, shards))
+    return figures
+
+
+def open_rows(shards: Artifact, split: str, row_tokens: int, end: int) -> PackedRows:
+    """Open the packed rows of one split."""
+    paths: dict[str, list[Path]] = defaultdict(list)
+    for record in shards.files("shards", split=split):
+        paths[str(record.source)].append(shards.open(record))
+    return PackedRows(paths, row_tokens, end)
+
+
+def bytes_per_target(shards: Artifact, split: str) -> float:
+    """Return the bytes of text for each target of a split: its tokens, and an end for each document."""
+    totals = shards.stats["by_split"][split]
+    return totals["bytes"] / (totals["tokens"] + totals["documents"])

@@ -1,0 +1,95 @@
+"""The whole line as the report reads it: every artifact opened, by role.
+
+In: URLs of manifests by role, any of which may be missing. Out: the artifacts,
+and the few questions that several parts of the page ask of them.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lmtrain import storage
+from lmtrain.manifest import Artifact
+
+ROLES = ("corpora", "documents", "labelled", "tokenizer", "shards", "models", "scores")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scores artifact with what it was made of.
+
+    Attributes:
+        system: `pretrained` or `random` for a fine-tuned model, `model` for a
+            pretrained one, else the baseline's name.
+        model: the artifact of the model; None for a baseline.
+    """
+
+    artifact: Artifact
+    task: str
+    dataset: str
+    system: str
+    model: Artifact | None
+
+
+@dataclass
+class Line:
+    """Artifacts of a run by role."""
+
+    by_role: dict[str, list[Artifact]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, inputs: dict[str, list[str]]) -> "Line":
+        """Open the manifests of a report's inputs.
+
+        Raises:
+            CorruptArtifactError: one of them isn't a manifest.
+        """
+        return cls({role: [Artifact(url) for url in inputs.get(role, [])] for role in ROLES})
+
+    def __getitem__(self, role: str) -> list[Artifact]:
+        return self.by_role.get(role, [])
+
+    def first(self, role: str) -> Artifact | None:
+        """Return the first artifact of a role, if there is one."""
+        return next(iter(self[role]), None)
+
+    @property
+    def all(self) -> list[Artifact]:
+        """Every artifact, in the order of the line."""
+        return [artifact for role in ROLES for artifact in self[role]]
+
+    @property
+    def pretrained(self) -> list[Artifact]:
+        """The models that were pretrained."""
+        return [model for model in self["models"] if model.manifest.stage == "pretrain"]
+
+    @property
+    def finetuned(self) -> list[Artifact]:
+        """The models that were fine-tuned, the controls from random weights among them."""
+        return [model for model in self["models"] if model.manifest.stage == "finetune"]
+
+    @cached_property
+    def scored(self) -> list[Scored]:
+        """The scores, each with its task, data set and system."""
+        models = {model.url: model for model in self["models"]}
+        return [_scored(artifact, models) for artifact in self["scores"]]
+
+    def labelled_set(self, name: str) -> Artifact | None:
+        """Return the labelled set of that name."""
+        return next((given for given in self["labelled"] if given.address.label == name), None)
+
+
+def _scored(artifact: Artifact, models: dict[str, Artifact]) -> Scored:
+    config = artifact.manifest.config
+    urls = [
+        storage.join(artifact.root, given.url) for given in artifact.manifest.inputs if given.role == "system"
+    ]
+    model = (models.get(urls[0]) or Artifact(urls[0])) if urls else None
+    system = str(config["system"])
+    if model is not None and model.manifest.stage == "finetune":
+        system = initial_of(model)
+    return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model)
+
+
+def initial_of(model: Artifact) -> str:
+    """Return where a fine-tuning started: `pretrained` or `random`."""
+    return str(model.manifest.config.get("initial", "pretrained"))

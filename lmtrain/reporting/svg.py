@@ -1,0 +1,214 @@
+"""Figures drawn for the page: inline SVG and HTML that take their colors from the page's CSS.
+
+Values in, `Markup` out. Shapes are SVG stretched to the width that there is;
+text is HTML beside it, at the size of the page's text on a phone as on a desk.
+Every color is a class, so that light, dark and print need no second drawing.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from markupsafe import Markup
+
+from lmtrain.reporting import humanize
+from lmtrain.reporting.curves import Series
+
+PLOT_WIDTH = 1000
+PLOT_HEIGHT = 400
+"""Units of a plot's own coordinates; stretched to the page, with strokes that aren't."""
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Return about `wanted` round numbers within [low, high], in steps of 1, 2 or 5 times a power of ten."""
+    if not high > low:
+        return [low]
+    raw = (high - low) / wanted
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def bounds(values: Sequence[float], margin: float = 0.06) -> tuple[float, float]:
+    """Return the least and the greatest value with some air around them."""
+    low, high = min(values), max(values)
+    air = (high - low) * margin or abs(high) * margin or 1.0
+    return low - air, high + air
+
+
+def tick_text(value: float) -> str:
+    """Return an axis label: as few digits as the number needs."""
+    if abs(value) >= 1000:
+        return humanize.compact(value)
+    return f"{value:.6g}".replace("-", humanize.MINUS)
+
+
+def line_chart(
+    lines: Sequence[Series],
+    *,
+    title: str,
+    x_label: str,
+    format_y: Callable[[float], str] = tick_text,
+    y_range: tuple[float, float] | None = None,
+    from_zero: bool = False,
+) -> Markup:
+    """Draw lines over a common axis.
+
+    Args:
+        lines: each with at least one point.
+        title: what a person who doesn't see the figure is told.
+        x_label: the unit of x.
+        format_y: text of a value on the y axis.
+        y_range: the y axis; from the values if None.
+        from_zero: the y axis begins at zero.
+    """
+    xs = [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in line.points]
+    x_low, x_high = min(0.0, *xs), max(xs)
+    y_low, y_high = y_range or bounds(ys)
+    y_low = 0.0 if from_zero else y_low
+    x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
+
+    def place(x: float, y: float) -> str:
+        inside = min(max(y, y_low), y_high)
+        across = (x - x_low) / x_span * PLOT_WIDTH
+        return f"{across:.1f},{(y_high - inside) / y_span * PLOT_HEIGHT:.1f}"
+
+    y_ticks = ticks(y_low, y_high, 4)
+    x_ticks = ticks(x_low, x_high, 5)
+    grid = Markup("").join(
+        Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
+            PLOT_WIDTH, y=(y_high - value) / y_span * PLOT_HEIGHT
+        )
+        for value in y_ticks
+    )
+    paths = Markup("").join(
+        Markup('<polyline class="line line-{}" points="{}"/>').format(
+            line.style, " ".join(place(x, y) for x, y in _with_extent(line.points, x_span))
+        )
+        for line in lines
+    )
+    drawing = Markup(
+        '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "<title>{}</title>{}{}</svg>"
+    ).format(PLOT_WIDTH, PLOT_HEIGHT, title, title, grid, paths)
+    return Markup(
+        '<div class="chart">{}<div class="y-axis" aria-hidden="true">{}</div>'
+        '<div class="plot-box">{}</div><div class="x-axis" aria-hidden="true">{}</div>'
+        '<div class="x-label" aria-hidden="true">{}</div></div>'
+    ).format(
+        _legend(lines),
+        _labels(((y_high - value) / y_span, format_y(value)) for value in y_ticks),
+        drawing,
+        _labels(((value - x_low) / x_span, tick_text(value)) for value in x_ticks),
+        x_label,
+    )
+
+
+def _with_extent(points: list[tuple[float, float]], x_span: float) -> list[tuple[float, float]]:
+    """Give a single point a little length, or a line of it would be invisible."""
+    if len(points) > 1:
+        return points
+    (x, y), half = points[0], x_span * 0.005
+    return [(x - half, y), (x + half, y)]
+
+
+def _legend(lines: Sequence[Series]) -> Markup:
+    keys = Markup("").join(
+        Markup('<span class="key key-{}">{}</span>').format(line.style, line.name) for line in lines
+    )
+    return Markup('<div class="legend">{}</div>').format(keys)
+
+
+EDGE = 0.04
+"""A label nearer to an end of its axis than this share grows inwards, or it would leave the figure."""
+
+
+def _labels(placed: Iterable[tuple[float, str]]) -> Markup:
+    """Write texts at their shares of an axis; the style sheet centers them by `--shift`."""
+    spans = []
+    for at, text in placed:
+        shift = 0 if at < EDGE else -100 if at > 1 - EDGE else -50
+        spans.append(Markup('<span style="--at:{:.2f}%;--shift:{}%">{}</span>').format(100 * at, shift, text))
+    return Markup("").join(spans)
+
+
+def histogram(edges: Sequence[float], counts: Sequence[int], *, title: str) -> Markup:
+    """Draw a histogram whose bins stand side by side at equal width, as suits edges on a logarithmic scale.
+
+    Args:
+        edges: of the bins in bytes, one more than counts (or as many, where the last bin is open).
+        counts: documents in each bin.
+        title: what a person who doesn't see the figure is told.
+    """
+    used = [index for index, number in enumerate(counts) if number]
+    first, last = used[0], used[-1]
+    shown = counts[first : last + 1]
+    highest = max(shown)
+    width = PLOT_WIDTH / len(shown)
+    bars = Markup("").join(
+        Markup(
+            '<rect class="bar" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}</title></rect>'
+        ).format(
+            index * width + width * 0.04,
+            PLOT_HEIGHT * (1 - number / highest),
+            width * 0.92,
+            PLOT_HEIGHT * number / highest,
+            f"{_bin_text(edges, first + index)}: {humanize.plural(number, 'document')}",
+        )
+        for index, number in enumerate(shown)
+    )
+    y_ticks = ticks(0, highest, 4)
+    grid = Markup("").join(
+        Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
+            PLOT_WIDTH, y=PLOT_HEIGHT * (1 - value / highest)
+        )
+        for value in y_ticks
+    )
+    every = max(1, math.ceil(len(shown) / 4))
+    marks = [
+        (index / len(shown), humanize.size(edges[first + index]).replace("bytes", "B"))
+        for index in range(0, len(shown) + 1, every)
+        if first + index < len(edges) and math.isfinite(edges[first + index])
+    ]
+    drawing = Markup(
+        '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "<title>{}</title>{}{}</svg>"
+    ).format(PLOT_WIDTH, PLOT_HEIGHT, title, title, grid, bars)
+    return Markup(
+        '<div class="chart"><div class="y-axis" aria-hidden="true">{}</div><div class="plot-box">{}</div>'
+        '<div class="x-axis" aria-hidden="true">{}</div>'
+        '<div class="x-label" aria-hidden="true">length of a document</div></div>'
+    ).format(_labels((1 - value / highest, tick_text(value)) for value in y_ticks), drawing, _labels(marks))
+
+
+def _bin_text(edges: Sequence[float], index: int) -> str:
+    if index + 1 < len(edges) and math.isfinite(edges[index + 1]):
+        return f"{humanize.size(edges[index])} to {humanize.size(edges[index + 1])}"
+    return f"{humanize.size(edges[index])} and more"
+
+
+def interval_bar(value: float, low: float, high: float, axis: tuple[float, float], style: str) -> Markup:
+    """Draw a point with its interval on an axis, as in a forest plot; `style` is a class in the CSS."""
+    span = (axis[1] - axis[0]) or 1.0
+
+    def at(number: float) -> float:
+        return min(max(100 * (number - axis[0]) / span, 0.0), 100.0)
+
+    return Markup(
+        '<span class="interval interval-{}" style="--low:{:.2f}%;--high:{:.2f}%;--at:{:.2f}%" '
+        'aria-hidden="true"><i></i><b></b></span>'
+    ).format(style, at(low), at(high), at(value))
+
+
+def zero_line(axis: tuple[float, float]) -> Markup:
+    """Draw where zero lies on the axis of a difference."""
+    at = 100 * (0 - axis[0]) / ((axis[1] - axis[0]) or 1.0)
+    return Markup('<span class="zero" style="--at:{:.2f}%" aria-hidden="true"></span>').format(at)
+
+
+def axis_labels(axis: tuple[float, float], wanted: int = 4) -> Markup:
+    """Write the axis under a column of interval bars."""
+    span = (axis[1] - axis[0]) or 1.0
+    marks = [((value - axis[0]) / span, tick_text(value)) for value in ticks(*axis, wanted)]
+    return Markup('<span class="interval-axis" aria-hidden="true">{}</span>').format(_labels(marks))

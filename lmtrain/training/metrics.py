@@ -1,0 +1,39 @@
+"""What a training measures, kept as lines of JSON and for TensorBoard while it runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class MetricsLog:
+    """Rows of figures by step: in memory for checkpoints, and in a folder for people to follow."""
+
+    def __init__(self, folder: Path, rows: list[dict[str, Any]]) -> None:
+        """Begin, or go on after `rows` that a checkpoint held."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.rows = list(rows)
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.writer = SummaryWriter(
+            str(folder / "tensorboard"), purge_step=rows[-1]["step"] if rows else None
+        )
+
+    @property
+    def path(self) -> Path:
+        """The file of JSON lines."""
+        return self.folder / "metrics.jsonl"
+
+    def add(self, step: int, **values: float) -> None:
+        """Write one row."""
+        row = {"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}}
+        self.rows.append(row)
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(row) + "\n")
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Finish the TensorBoard file."""
+        self.writer.close()

@@ -1,0 +1,120 @@
+"""ZeRO by FSDP2, and a view of parameters that optimizers can work on without distributed tensors.
+
+ZeRO-3 gives parameters back after the forward pass; ZeRO-2 keeps them and
+reduces gradients at every micro-batch; ZeRO-1 reduces at the last one. `ddp` is
+FSDP2 over a mesh whose shards have one member: every worker holds everything.
+With one worker nothing is sharded and nothing is communicated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import get_total_norm
+
+from lmtrain.training.process import Process
+
+Sharding = Literal["ddp", "zero1", "zero2", "zero3"]
+
+
+def shard(model: nn.Module, layers: list[nn.Module], sharding: Sharding, process: Process) -> None:
+    """Shard a model in place, layer by layer. Gradients become sums over workers, not means.
+
+    Args:
+        model: the whole model.
+        layers: its repeated blocks, each gathered by itself.
+        sharding: what is sharded.
+        process: this process; with one worker the model stays as it is.
+    """
+    if process.world == 1:
+        return
+    kind = process.device.type
+    mesh: DeviceMesh
+    if sharding == "ddp":
+        mesh = init_device_mesh(kind, (process.world, 1), mesh_dim_names=("replicate", "shard"))
+    else:
+        mesh = init_device_mesh(kind, (process.world,), mesh_dim_names=("shard",))
+    for module in [*layers, model]:
+        fully_shard(module, mesh=mesh, reshard_after_forward=sharding == "zero3")
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_force_sum_reduction_for_comms(True)
+            module.set_gradient_divide_factor(1.0)
+
+
+def set_gradient_sync(model: nn.Module, sharding: Sharding, last: bool) -> None:
+    """Say before a micro-batch's backward whether gradients are reduced after it."""
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(last or sharding in ("zero2", "zero3"))
+
+
+@dataclass(eq=False)
+class Shard:
+    """A parameter as one worker holds it.
+
+    Attributes:
+        name: the parameter's name in the model.
+        parameter: the parameter, a distributed tensor where it is sharded.
+        local: this worker's part, sharing the parameter's memory.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    local: Tensor
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """This worker's part of the gradient."""
+        gradient = self.parameter.grad
+        return gradient.to_local() if isinstance(gradient, DTensor) else gradient
+
+    @property
+    def group(self) -> dist.ProcessGroup | None:
+        """The workers that together hold the parameter; None where this one holds it whole."""
+        if not isinstance(self.parameter.data, DTensor):
+            return None
+        mesh = self.parameter.data.device_mesh
+        mesh = mesh["shard"] if mesh.ndim > 1 else mesh
+        return mesh.get_group() if mesh.size() > 1 else None
+
+    def like_parameter(self, local: Tensor) -> Tensor:
+        """Return this worker's part of something shaped like the parameter as a distributed tensor."""
+        data = self.parameter.data
+        if not isinstance(data, DTensor):
+            return local
+        return DTensor.from_local(
+            local, data.device_mesh, data.placements, shape=data.shape, stride=data.stride(), run_check=False
+        )
+
+
+def local_shards(model: nn.Module) -> Iterator[Shard]:
+    """Yield the trainable parameters as this worker holds them, in the model's order."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            data = parameter.data
+            local = data.to_local() if isinstance(data, DTensor) else data
+            yield Shard(name.replace("_orig_mod.", ""), parameter, local)
+
+
+def clip_gradients(shards: list[Shard], max_norm: float, process: Process) -> float:
+    """Scale gradients so that their global norm is at most `max_norm`; return the norm before.
+
+    Raises:
+        FloatingPointError: the norm isn't finite; gradients and weights are left as they are.
+    """
+    gradients = [gradient for one in shards if (gradient := one.gradient) is not None and gradient.numel()]
+    squares = float(get_total_norm(gradients)) ** 2 if gradients else 0.0
+    if any(one.group is not None for one in shards):
+        squares = process.sum([squares])[0]
+    norm = squares**0.5
+    if norm != norm or norm == float("inf"):
+        raise FloatingPointError(f"the gradient's norm is {norm}")
+    if norm > max_norm:
+        for gradient in gradients:
+            gradient.mul_(max_norm / (norm + 1e-6))
+    return norm
