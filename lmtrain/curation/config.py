@@ -1,10 +1,12 @@
 """What is kept of a corpus: presets of thresholds, each of which a recipe may set itself."""
 
+import math
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lmtrain.config import Config, StageConfig
+from lmtrain.curation.presets import NAMES
 
 
 class DeduplicationConfig(Config):
@@ -26,11 +28,14 @@ class CurateConfig(StageConfig):
     stage: ClassVar[str] = "curate"
     kind: ClassVar[str] = "documents"
 
-    preset: Literal["english", "chinese", "none"] = Field(
-        default="english", description="Language and its thresholds; `none` keeps all but copies."
+    preset: Literal["english", "gopher", "chinese", "none"] = Field(
+        default="english",
+        description="Language and its thresholds: `gopher` has the published ones for English web pages, "
+        "`english` suits documentation too, `none` keeps all but copies.",
     )
     thresholds: dict[str, float] = Field(
-        default={}, description="Thresholds that differ from the preset's, by name."
+        default={},
+        description="Thresholds that differ from the preset's, by name. A `min_` of 0 keeps all.",
     )
     segmenter: Literal["default", "jieba", "characters"] = Field(
         default="default", description="How Chinese is cut into words."
@@ -39,6 +44,16 @@ class CurateConfig(StageConfig):
     keep_text: Literal["examples", "all"] = Field(
         default="examples", description="Text of 20 dropped documents a reason is kept, or of all."
     )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known_and_possible(cls, thresholds: dict[str, float]) -> dict[str, float]:
+        for name, value in thresholds.items():
+            if name not in NAMES:
+                raise ValueError(f"no threshold {name!r}; there are: {', '.join(NAMES)}")
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f"{name} must be a number of 0 or more, got {value}")
+        return thresholds
 
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return the sources and the preset, `python-english`."""

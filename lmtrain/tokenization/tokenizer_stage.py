@@ -65,7 +65,7 @@ class _Reader:
         self.bytes = 0
 
     def texts(self) -> Iterator[str]:
-        total = sum(artifact.stats["by_split"]["train"]["bytes"] for artifact in self.artifacts)
+        total = sum(one.stats["by_split"].get("train", {"bytes": 0})["bytes"] for one in self.artifacts)
         for artifact in self.artifacts:
             for table in artifact.tables("documents", columns=["text", "split"]):
                 for text, split in zip(strings(table["text"]), strings(table["split"]), strict=True):

@@ -1,0 +1,193 @@
+"""curate: corpora to documents. Filters judge each document alone, then copies are found and removed.
+
+    corpus files ─ judge (in parallel) → judged ─ find copies (once) → write (in parallel) → documents
+
+Every document that is read is kept or dropped with a reason: read = kept + dropped.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lmtrain.config import Resources
+from lmtrain.curation.columns import array_lists, take, values
+from lmtrain.curation.config import CurateConfig
+from lmtrain.curation.deduplication import COLUMNS, Copy, find_copies
+from lmtrain.curation.filters import FILTERS, RULES
+from lmtrain.curation.judging import Part, judge_part, parts_of, warm
+from lmtrain.curation.presets import thresholds_of
+from lmtrain.curation.writing import DEDUPLICATION, LENGTH_EDGES, Task, read_judged, with_copies, write_part
+from lmtrain.distributed.map import Split, map_shards
+from lmtrain.errors import StageError
+from lmtrain.manifest import Artifact, Attempt, Built, FileRecord, ShardResult, build_once
+from lmtrain.watch import Watch
+
+EXAMPLES = 20
+"""Dropped documents of each reason whose text is kept: those of the smallest ids, which are hashes."""
+
+
+def build(
+    inputs: dict[str, list[str]], config: CurateConfig, root: str, resources: Resources, watch: Watch
+) -> str:
+    """Curate corpora; return the URL of the documents manifest.
+
+    Args:
+        inputs: `corpora`: URLs of corpus manifests.
+        config: preset, thresholds, deduplication.
+        root: where artifacts lie.
+        resources: how many tasks run at once.
+        watch: told each finished part.
+
+    Raises:
+        RecipeError: a segmenter isn't installed.
+        StageError: nothing is kept.
+    """
+
+    def work(attempt: Attempt) -> Built:
+        warm(config)
+        parts = _parts(inputs["corpora"])
+        splits = [Split(part.name, part) for part in parts]
+        judged = map_shards(judge_part, splits, attempt, resources, watch, step="judge", shared=config)
+        records = [result.files[0] for result in judged]
+        tables = [read_judged(root, record, [*ACCOUNTED, *COLUMNS]) for record in records]
+        copies = find_copies(tables, _shingle_reader(root, records), config.deduplication)
+        threshold = config.deduplication.threshold
+        tables = [with_copies(table, given, threshold) for table, given in zip(tables, copies, strict=True)]
+        _refuse_if_empty(tables, config)
+        shown = _examples(tables) if config.keep_text == "examples" else None
+        tasks = [
+            Split(part.name, Task(part, record, copies[n], threshold, shown[n] if shown else None))
+            for n, (part, record) in enumerate(zip(parts, records, strict=True))
+        ]
+        written = map_shards(write_part, tasks, attempt, resources, watch, step="write")
+        files = [record for result in written for record in result.files]
+        return Built(files, _stats(tables, copies, written, files, config))
+
+    return build_once(config, inputs, root, work)
+
+
+ACCOUNTED = ["bytes", "reason", "value", "threshold", "detail"]
+"""What is read of every judged part beside the columns that deduplication compares."""
+
+
+def _parts(corpora: Sequence[str]) -> list[Part]:
+    parts = []
+    for number, url in enumerate(corpora):
+        corpus = Artifact(url)
+        for place, record in enumerate(corpus.files("documents")):
+            parts += parts_of(corpus.root, record, f"{number:02d}-{place:04d}")
+    return parts
+
+
+def _shingle_reader(root: str, records: list[FileRecord]) -> Any:
+    def read(part: int, rows: np.ndarray) -> list[np.ndarray]:
+        return array_lists(take(read_judged(root, records[part], ["shingles"]), rows)["shingles"])
+
+    return read
+
+
+def _refuse_if_empty(tables: list[pa.Table], config: CurateConfig) -> None:
+    """Raise in one line where nothing is left, with what would loosen the biggest reasons."""
+    read = sum(table.num_rows for table in tables)
+    if not read:
+        raise StageError("the corpora hold no documents: look at what was rejected (lmtrain show)")
+    dropped = _dropped(tables)
+    if sum(dropped.values()) < read:
+        return
+    told = [f"{name} took {count}{_loosened_by(name, config)}" for name, count in dropped.most_common(3)]
+    raise StageError(f"curation kept none of {read} documents: {'; '.join(told)}")
+
+
+def _loosened_by(name: str, config: CurateConfig) -> str:
+    """Return the field of the recipe that a reason follows from."""
+    if name == "language/other_language":
+        return f" (curate.preset is {config.preset})"
+    for filter_name, rules in RULES.items():
+        for rule in rules:
+            if name == f"{filter_name}/{rule.reason}":
+                value = thresholds_of(config.preset, config.thresholds)[rule.threshold]
+                return f" (curate.thresholds.{rule.threshold} is {value:g})"
+    return ""
+
+
+def _dropped(tables: list[pa.Table]) -> Counter[str]:
+    """Count dropped documents by `filter/reason`."""
+    return Counter(
+        f"{name}/{reason}"
+        for table in tables
+        for name, reason in zip(values(table["filter"]), values(table["reason"]), strict=True)
+        if name is not None
+    )
+
+
+def _examples(tables: list[pa.Table]) -> list[frozenset[int]]:
+    """Choose for each part the rows whose text is kept: the `EXAMPLES` smallest ids of each reason."""
+    by_reason: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
+    for part, table in enumerate(tables):
+        columns = (values(table[name]) for name in ("filter", "reason", "id"))
+        for row, (name, reason, identity) in enumerate(zip(*columns, strict=True)):
+            if name is not None:
+                by_reason.setdefault((name, reason), []).append((identity, part, row))
+    chosen: list[set[int]] = [set() for _ in tables]
+    for entries in by_reason.values():
+        for _, part, row in sorted(entries)[:EXAMPLES]:
+            chosen[part].add(row)
+    return [frozenset(rows) for rows in chosen]
+
+
+def _stats(
+    tables: list[pa.Table],
+    copies: list[list[Copy]],
+    written: list[ShardResult],
+    files: list[FileRecord],
+    config: CurateConfig,
+) -> dict[str, Any]:
+    read = sum(table.num_rows for table in tables)
+    dropped = _dropped(tables)
+    kept = sum(result.stats["kept"]["documents"] for result in written)
+    assert read == kept + sum(dropped.values()), "a document was lost without a reason"
+    state = sum(record.bytes for record in files if record.role == "signatures")
+    return {
+        "read": read,
+        "kept": kept,
+        "dropped": dict(sorted(dropped.items())),
+        "funnel": _funnel(tables, config),
+        **{name: _added(written, name) for name in ("by_source", "by_license", "by_language", "by_split")},
+        "lengths": {
+            "edges": LENGTH_EDGES,
+            "counts": np.sum([result.stats["lengths"] for result in written], axis=0).tolist(),
+        },
+        "clusters": len({copy.kept for given in copies for copy in given}),
+        "copies_across_splits": sum(copy.across for given in copies for copy in given),
+        "signature_bytes_per_document": round(state / kept, 1),
+    }
+
+
+def _funnel(tables: list[pa.Table], config: CurateConfig) -> list[dict[str, Any]]:
+    """Return documents and bytes that remain after each filter that is on."""
+    documents: Counter[str | None] = Counter()
+    volume: Counter[str | None] = Counter()
+    for table in tables:
+        for name, size in zip(values(table["filter"]), values(table["bytes"]), strict=True):
+            documents[name] += 1
+            volume[name] += size
+    remaining, left = sum(documents.values()), sum(volume.values())
+    funnel = [{"filter": "read", "documents": remaining, "bytes": left, "dropped": 0}]
+    thresholds = thresholds_of(config.preset, config.thresholds)
+    on = [name for name in FILTERS if any(rule.threshold in thresholds for rule in RULES[name])]
+    for name in [*on, DEDUPLICATION]:
+        remaining, left = remaining - documents[name], left - volume[name]
+        funnel.append({"filter": name, "documents": remaining, "bytes": left, "dropped": documents[name]})
+    return funnel
+
+
+def _added(written: list[ShardResult], name: str) -> dict[str, dict[str, int]]:
+    """Add up documents and bytes by key over parts."""
+    total: dict[str, Counter[str]] = {}
+    for result in written:
+        for key, counts in result.stats[name].items():
+            total.setdefault(key, Counter()).update(counts)
+    return {key: dict(total[key]) for key in sorted(total)}

@@ -1,0 +1,349 @@
+"""How alike two texts are: shingles, MinHash signatures, candidate pairs and the Jaccard index.
+
+A text becomes the set of hashes of its word n-grams (character n-grams where a
+language writes no spaces). MinHash (Broder 1997) sketches the set, bands of the
+sketch (locality-sensitive hashing; Leskovec, Rajaraman and Ullman, chapter 3)
+find pairs that may be alike, and the Jaccard index of the sets decides.
+
+Beside each kernel stands its definition in plain Python, named `..._plain`,
+which tests compare it with.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmtrain.text.characters import classes, code_points, is_word_character
+from lmtrain.text.kernels import kernel
+from lmtrain.text.segmentation import UNSPACED
+
+SEED = 0x6C6D747261696E
+"""Of the hash family. Signatures made with different seeds can't be compared."""
+
+NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""MinHash of an empty set."""
+
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x00000100000001B3)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
+_MASK = (1 << 64) - 1
+
+
+def normalized(text: str) -> str:
+    """Return a text as it is compared: Unicode's compatible composed form (NFKC), in lower case."""
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def shingles(text: str, size: int, language: str) -> np.ndarray:
+    """Return the set of a text's n-grams as hashes.
+
+    Words are runs of letters, digits and marks of the normalized text;
+    everything else parts them. In Chinese and Japanese each such character is a
+    word of its own. A text of fewer than `size` words has one shingle, of all of them.
+
+    Args:
+        text: any text.
+        size: words in a shingle, n ≥ 1.
+        language: ISO 639 code; `zh` and `ja` go by characters.
+
+    Returns:
+        Sorted hashes without repeats, shape (shingles,), uint64; empty for a text without words.
+    """
+    characters = code_points(normalized(text))
+    units = _unit_hashes(characters, classes(), language in UNSPACED)
+    return _without_repeats(np.sort(_ngram_hashes(units, size)))
+
+
+def shingles_plain(text: str, size: int, language: str) -> list[int]:
+    """Define `shingles`."""
+    words = [""]
+    for character in normalized(text):
+        if not is_word_character(character):
+            words.append("")
+        elif language in UNSPACED:
+            words.append(character)
+        else:
+            words[-1] += character
+    hashes = []
+    for word in filter(None, words):
+        hashed = int(_FNV_OFFSET)
+        for character in word:
+            hashed = ((hashed ^ ord(character)) * int(_FNV_PRIME)) & _MASK
+        hashes.append(mix_plain(hashed))
+    found = set()
+    for start in range(max(len(hashes) - size + 1, min(len(hashes), 1))):
+        hashed = 0
+        for word in hashes[start : start + size]:
+            hashed = ((hashed + word) * int(_GOLDEN)) & _MASK
+        found.add(mix_plain(hashed))
+    return sorted(found)
+
+
+def mix_plain(value: int) -> int:
+    """Define `_mix`: the finalizer of SplitMix64 (Steele, Lea and Flood 2014), a bijection on 64 bits."""
+    value = ((value ^ (value >> 30)) * int(_MIX_1)) & _MASK
+    value = ((value ^ (value >> 27)) * int(_MIX_2)) & _MASK
+    return value ^ (value >> 31)
+
+
+def hash_family(permutations: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors and offsets of `permutations` functions x → factor·x + offset mod 2^64.
+
+    Odd factors make each function a bijection, and shingles are already mixed,
+    so every element of a union is equally likely to be the least: the share of
+    equal MinHashes estimates the Jaccard index without bias.
+    """
+    state, drawn = SEED, []
+    for _ in range(2 * permutations):
+        state = (state + int(_GOLDEN)) & _MASK
+        drawn.append(mix_plain(state))
+    factors = np.array(drawn[::2], dtype=np.uint64) | np.uint64(1)
+    return factors, np.array(drawn[1::2], dtype=np.uint64)
+
+
+def joined(shingle_arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Lay sets end to end: all hashes, and offsets of shape (sets + 1,), int64."""
+    offsets = np.zeros(len(shingle_arrays) + 1, dtype=np.int64)
+    np.cumsum([len(given) for given in shingle_arrays], out=offsets[1:])
+    flat = np.concatenate([np.empty(0, np.uint64), *shingle_arrays])
+    return flat.astype(np.uint64, copy=False), offsets
+
+
+def signatures(shingle_arrays: Sequence[np.ndarray], permutations: int) -> np.ndarray:
+    """Return the MinHash signature of each set.
+
+    Args:
+        shingle_arrays: hashes per document, shape (shingles,), uint64.
+        permutations: functions of the hash family.
+
+    Returns:
+        Shape (documents, permutations), uint64; a row of `NOTHING` for an empty set.
+    """
+    flat, offsets = joined(shingle_arrays)
+    return _minhashes(flat, offsets, *hash_family(permutations))
+
+
+def signature_plain(hashes: Sequence[int], permutations: int) -> list[int]:
+    """Define one row of `signatures`."""
+    factors, adds = hash_family(permutations)
+    return [
+        min(((int(factor) * int(hashed) + int(add)) & _MASK for hashed in hashes), default=int(NOTHING))
+        for factor, add in zip(factors, adds, strict=True)
+    ]
+
+
+def band_keys(signature_rows: np.ndarray, bands: int, rows: int) -> np.ndarray:
+    """Return one hash for each band of each signature.
+
+    Args:
+        signature_rows: shape (documents, at least bands · rows), uint64.
+        bands: bands of the locality-sensitive hash.
+        rows: MinHashes in a band.
+
+    Returns:
+        Shape (documents, bands), uint64; `NOTHING` where the document is empty, and only there.
+    """
+    return _band_keys(np.ascontiguousarray(signature_rows), bands, rows)
+
+
+def candidate_pairs(signature_rows: np.ndarray, bands: int, rows: int) -> np.ndarray:
+    """Return the pairs of documents that agree in all rows of at least one band.
+
+    Empty documents are nobody's candidates. A run of k copies gives k(k-1)/2
+    pairs: take exact copies away before.
+
+    Args:
+        signature_rows: shape (documents, at least bands · rows), uint64.
+        bands: bands of the locality-sensitive hash.
+        rows: MinHashes in a band.
+
+    Returns:
+        Sorted pairs (i, j) with i < j, without repeats, shape (pairs, 2), int64.
+    """
+    keys = band_keys(signature_rows, bands, rows)
+    found = [_pairs_within_runs(keys[:, band]) for band in range(bands)]
+    pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
+    return pairs.reshape(-1, 2)
+
+
+def _pairs_within_runs(keys: np.ndarray) -> np.ndarray:
+    """Return the pairs (i, j), i < j, of equal keys, shape (pairs, 2)."""
+    order = np.argsort(keys, kind="stable")
+    order = order[keys[order] != NOTHING]
+    ordered = keys[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, int)
+    lengths = np.diff(np.r_[starts, len(ordered)])
+    found = [np.empty((0, 2), np.int64)]
+    for start, length in zip(starts[lengths > 1], lengths[lengths > 1], strict=True):
+        first, second = np.triu_indices(length, 1)
+        run = order[start : start + length]
+        found.append(np.stack([run[first], run[second]], axis=1))
+    return np.concatenate(found)
+
+
+def jaccard(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the Jaccard index |a ∩ b| / |a ∪ b| of two sorted arrays without repeats.
+
+    Two empty sets have 0: a text without words is like no other.
+    """
+    return float(_jaccard(a, b))
+
+
+def leaders(shingle_arrays: Sequence[np.ndarray], keys: np.ndarray, threshold: float) -> np.ndarray:
+    """Tell for each document which one is kept in its stead.
+
+    Documents come in order of preference. Each is compared with the kept ones
+    that share a band with it; it joins the first whose Jaccard index reaches the
+    threshold, else it is kept itself. So nothing is chained: a document leaves
+    only for one that is close to it and stays.
+
+    Args:
+        shingle_arrays: sorted hashes of each document, the preferred ones first.
+        keys: `band_keys` of the same documents, shape (documents, bands).
+        threshold: least Jaccard index of a copy.
+
+    Returns:
+        For each document the index of the kept one, its own if it is kept, shape (documents,), int64.
+    """
+    flat, offsets = joined(shingle_arrays)
+    buckets = np.empty(keys.shape, dtype=np.int64)
+    for band in range(keys.shape[1]):
+        buckets[:, band] = np.unique(keys[:, band], return_inverse=True)[1]
+    return _leaders(flat, offsets, buckets, threshold)
+
+
+def leaders_plain(shingle_sets: Sequence[Sequence[int]], keys: np.ndarray, threshold: float) -> list[int]:
+    """Define `leaders`."""
+    kept: list[int] = []
+    found = []
+    for document, own in enumerate(shingle_sets):
+        leader = document
+        for other in kept:
+            union = len({*own, *shingle_sets[other]})
+            near = union and len({*own} & {*shingle_sets[other]}) / union >= threshold
+            if near and np.any(keys[document] == keys[other]):
+                leader = other
+                break
+        if leader == document:
+            kept.append(document)
+        found.append(leader)
+    return found
+
+
+@kernel
+def _mix(value):
+    value = (value ^ (value >> _30)) * _MIX_1
+    value = (value ^ (value >> _27)) * _MIX_2
+    return value ^ (value >> _31)
+
+
+@kernel
+def _unit_hashes(characters, table, single):
+    """Hash each word (each character if `single`): FNV-1a over code points, then mixed."""
+    hashes = np.empty(len(characters), dtype=np.uint64)
+    count, hashed, inside = 0, _FNV_OFFSET, False
+    for point in characters:
+        if table[point] & 1:
+            hashed = (hashed ^ np.uint64(point)) * _FNV_PRIME
+            inside = True
+            if not single:
+                continue
+        if inside:
+            hashes[count] = _mix(hashed)
+            count, hashed, inside = count + 1, _FNV_OFFSET, False
+    if inside:
+        hashes[count] = _mix(hashed)
+        count += 1
+    return hashes[:count]
+
+
+@kernel
+def _ngram_hashes(units, size):
+    words = min(size, len(units))
+    count = len(units) - words + 1 if words else 0
+    hashes = np.empty(count, dtype=np.uint64)
+    for start in range(count):
+        hashed = np.uint64(0)
+        for place in range(start, start + words):
+            hashed = (hashed + units[place]) * _GOLDEN
+        hashes[start] = _mix(hashed)
+    return hashes
+
+
+@kernel
+def _without_repeats(ordered):
+    count = 0
+    for place in range(len(ordered)):
+        if place == 0 or ordered[place] != ordered[place - 1]:
+            ordered[count] = ordered[place]
+            count += 1
+    return ordered[:count].copy()
+
+
+@kernel
+def _minhashes(flat, offsets, factors, adds):
+    least = np.full((len(offsets) - 1, len(factors)), NOTHING)
+    for document in range(len(offsets) - 1):
+        row = least[document]
+        for place in range(offsets[document], offsets[document + 1]):
+            value = flat[place]
+            for each in range(len(factors)):
+                row[each] = min(row[each], factors[each] * value + adds[each])
+    return least
+
+
+@kernel
+def _band_keys(signature_rows, bands, rows):
+    keys = np.empty((len(signature_rows), bands), dtype=np.uint64)
+    for document in range(len(signature_rows)):
+        for band in range(bands):
+            hashed, empty = np.uint64(band), True
+            for place in range(band * rows, (band + 1) * rows):
+                value = signature_rows[document, place]
+                empty = empty and value == NOTHING
+                hashed = _mix((hashed + value) * _GOLDEN)
+            keys[document, band] = NOTHING if empty else min(hashed, NOTHING - np.uint64(1))
+    return keys
+
+
+@kernel
+def _jaccard(a, b):
+    i, j, common = 0, 0, 0
+    while i < len(a) and j < len(b):
+        common += a[i] == b[j]
+        step_i, step_j = a[i] <= b[j], b[j] <= a[i]
+        i += step_i
+        j += step_j
+    union = len(a) + len(b) - common
+    return common / union if union else 0.0
+
+
+@kernel
+def _leaders(flat, offsets, buckets, threshold):
+    """Walk, for each document, the kept ones in its buckets: lists linked by `following`."""
+    documents, bands = buckets.shape
+    newest = np.full((documents, bands), -1, dtype=np.int64)  # of each bucket
+    following = np.full((documents, bands), -1, dtype=np.int64)  # the one kept before in that bucket
+    compared = np.full(documents, -1, dtype=np.int64)
+    found = np.arange(documents)
+    for document in range(documents):
+        own = flat[offsets[document] : offsets[document + 1]]
+        for band in range(bands):
+            other = newest[buckets[document, band], band]
+            while other >= 0:
+                if compared[other] != document:
+                    compared[other] = document
+                    theirs = flat[offsets[other] : offsets[other + 1]]
+                    if other < found[document] and _jaccard(own, theirs) >= threshold:
+                        found[document] = other
+                other = following[other, band]
+        if found[document] == document and len(own):
+            for band in range(bands):
+                bucket = buckets[document, band]
+                following[document, band] = newest[bucket, band]
+                newest[bucket, band] = document
+    return found

@@ -1,0 +1,125 @@
+"""Words as positions and hashes, for whoever counts them: `segmentation.words` without Python strings.
+
+In: code points and their classes. Out: where each word begins and ends, its
+hash, and what it is made of. A property test holds it to `segmentation.words`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lmtrain.text.characters import classes, code_points
+from lmtrain.text.kernels import kernel
+from lmtrain.text.segmentation import Segmenter, jieba_pieces, resolved
+
+ALPHABETIC_WORD, SYMBOL_WORD = 1, 2
+"""Bits of `Words.kinds`: has a letter; is of punctuation alone."""
+
+BASE = np.uint64(0x9E3779B97F4A7C15)
+"""Of the polynomial hash modulo 2^64, whose value for joined words follows from theirs."""
+
+
+class Words(NamedTuple):
+    """The words of a text, each array of shape (words,)."""
+
+    starts: np.ndarray
+    """Position of the first character, int64."""
+    ends: np.ndarray
+    """Position after the last character, int64."""
+    hashes: np.ndarray
+    """Polynomial hash of the characters, uint64."""
+    powers: np.ndarray
+    """BASE to the number of characters: hash(ab) = hash(a) · power(b) + hash(b), uint64."""
+    kinds: np.ndarray
+    """Bits, uint8."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Characters of each word."""
+        return self.ends - self.starts
+
+
+def word_spans(characters: np.ndarray, text: str, language: str, segmenter: Segmenter = "default") -> Words:
+    """Return the words of a text: spans of exactly the strings that `segmentation.words` returns.
+
+    Args:
+        characters: `code_points(text)`.
+        text: the same text, for a segmenter that wants it.
+        language: ISO 639 code.
+        segmenter: as for `segmentation.words`.
+
+    Raises:
+        RecipeError: jieba is asked for and isn't installed.
+    """
+    how = resolved(segmenter, language)
+    if how == "jieba":
+        starts, ends = _spans_of_pieces(jieba_pieces(text))
+    else:
+        starts, ends = _word_spans(characters, classes(), how == "characters")
+    return Words(starts, ends, *_describe(characters, classes(), starts, ends))
+
+
+def _spans_of_pieces(pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+    words = np.array([not piece.isspace() for piece in pieces], dtype=bool)
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if len(ends) else ends
+    return starts[words], ends[words]
+
+
+def hash_words(words: list[str]) -> np.ndarray:
+    """Return the hashes that these words have in `Words.hashes`, shape (words,), uint64."""
+    characters = code_points("".join(words))
+    ends = np.cumsum([len(word) for word in words], dtype=np.int64)
+    starts = ends - np.array([len(word) for word in words], dtype=np.int64)
+    return _describe(characters, classes(), starts, ends)[0]
+
+
+@kernel
+def _word_spans(characters, table, alone):
+    starts = np.empty(len(characters), dtype=np.int64)
+    ends = np.empty(len(characters), dtype=np.int64)
+    count, start = 0, 0
+    while start < len(characters):
+        sort = table[characters[start]]
+        end = start + 1
+        if sort & 4:
+            start = end
+            continue
+        if not sort & 1:
+            while end < len(characters) and characters[end] == characters[start]:
+                end += 1
+        elif not (alone and sort & 8):
+            while end < len(characters):
+                following = table[characters[end]]
+                if following & 2 and not following & 1 and end + 1 < len(characters):
+                    beyond = table[characters[end + 1]]
+                    if not beyond & 1 or (alone and beyond & 8):
+                        break
+                    end += 2
+                elif following & 1 and not (alone and following & 8):
+                    end += 1
+                else:
+                    break
+        starts[count], ends[count] = start, end
+        count += 1
+        start = end
+    return starts[:count].copy(), ends[:count].copy()
+
+
+@kernel
+def _describe(characters, table, starts, ends):
+    hashes = np.empty(len(starts), dtype=np.uint64)
+    powers = np.empty(len(starts), dtype=np.uint64)
+    kinds = np.empty(len(starts), dtype=np.uint8)
+    for word in range(len(starts)):
+        hashed, power = np.uint64(0), np.uint64(1)
+        alphabetic, symbol = False, True
+        for place in range(starts[word], ends[word]):
+            sort = table[characters[place]]
+            alphabetic = alphabetic or (sort & 16) != 0
+            symbol = symbol and (sort & 32) != 0
+            hashed = hashed * BASE + np.uint64(characters[place]) + np.uint64(1)
+            power = power * BASE
+        hashes[word], powers[word] = hashed, power
+        kinds[word] = np.uint8(alphabetic) | np.uint8(2) * np.uint8(symbol)
+    return hashes, powers, kinds

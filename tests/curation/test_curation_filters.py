@@ -1,0 +1,126 @@
+"""What each filter measures, and that its kernels are what their definitions say."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lmtrain.curation import presets
+from lmtrain.curation.config import CurateConfig
+from lmtrain.curation.document import Document, repeated_ngram_plain, top_ngram_plain
+from lmtrain.curation.filters import FILTERS, RULES, fineweb, gopher_quality, gopher_repetition
+from lmtrain.curation.filters.language import language
+from lmtrain.text.segmentation import words
+
+SENTENCES = st.lists(st.sampled_from(["a", "b", "ab", "the", "-", "word"]), max_size=40).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SENTENCES)
+def test_ngrams_are_counted_as_defined(text):
+    document = Document(text, "en")
+    for size in (2, 3, 4):
+        assert document.top_ngrams[size] == top_ngram_plain(words(text, "en"), size)
+    for size in range(5, 11):
+        assert document.repeated_ngrams[size] == repeated_ngram_plain(words(text, "en"), size)
+
+
+def test_repeated_ngrams_are_compared_as_joined_characters():
+    """As in datatrove: `ab a` and `a ba` repeat each other."""
+    text = "ab a x y z a ba x y z"
+    assert Document(text, "en").repeated_ngrams[5] == repeated_ngram_plain(text.split(), 5) == 6
+
+
+@pytest.mark.parametrize(
+    ("measure", "text", "value"),
+    [
+        (gopher_repetition.duplicate_lines, "Hello\nHello\n\n\n\nHello", 2 / 3),
+        (gopher_repetition.duplicate_line_characters, "Hello\nHello\n\n\n\nHello", 10 / 20),
+        (gopher_repetition.duplicate_paragraphs, "Hello\n\nHello\n\n\nBye\n", 1 / 3),
+        (gopher_repetition.duplicate_paragraph_characters, "Hello\n\nHello", 5 / 12),
+        (gopher_repetition.duplicate_lines, "\nHello\n", 1 / 3),
+        (gopher_repetition.top_ngram(2), "a b a b", 6 / 7),
+        (gopher_repetition.repeated_ngrams(5), "a b c d e a b c d e", 5 / 19),
+        (gopher_quality.words_counted, "one, two -- (three)", 3),
+        (gopher_quality.mean_word_length, "one, two -- (three)", 11 / 3),
+        (gopher_quality.mean_word_length, "...", 0),
+        (gopher_quality.alphabetic_words, "one, 22 three", 2 / 4),
+        (gopher_quality.hash_signs, "# one ## two", 3 / 4),
+        (gopher_quality.ellipses, "one... two…", 2 / 4),
+        (gopher_quality.bullet_lines, "- one\n  • two\nthree\n\n", 2 / 4),
+        (gopher_quality.ellipsis_lines, "one...\ntwo… \nthree", 2 / 3),
+        (gopher_quality.stop_words, "the The and the of", 3),
+        (fineweb.punctuated_lines, "One.\n \nTwo\n三。", 2 / 3),
+        (fineweb.short_lines, "short\n" + "x" * 31, 1 / 2),
+        (fineweb.duplicate_characters, "one\none\n\ntwo", 3 / 9),
+        (fineweb.newlines, "one two\nthree\n", 2 / 3),
+    ],
+)
+def test_a_measure_is_what_it_says(measure, text, value):
+    assert measure(Document(text, "en")) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", " ", "?"])
+def test_texts_of_nothing_are_judged_without_error(text):
+    for rules in RULES.values():
+        for rule in rules:
+            assert rule.measure(Document(text, "en")) >= 0
+
+
+def test_a_verdict_is_true_or_false_with_a_reason_that_knows_its_figures():
+    document = Document("one two three", "en")
+    assert gopher_quality.gopher_quality(document, {"min_words": 3}) is True
+    kept, reason = gopher_quality.gopher_quality(document, {"min_words": 4})
+    assert (kept, reason) == (False, "few_words")
+    assert (reason.value, reason.threshold) == (3, 4)
+
+
+def test_a_rule_without_a_threshold_is_off():
+    for function in FILTERS.values():
+        assert function(Document("x\nx\nx\n" * 9, "en"), {}) is True
+
+
+def test_language_is_told_with_the_reason():
+    german = Document("Dies ist ein deutscher Text über die Verarbeitung von Daten.", "en")
+    assert language(german, {"min_language_score": 0.4})[1] == "other_language"
+    assert language(german, {"min_language_score": 0.4})[1].detail == "de"
+    unsure = Document("array([[1, 2], [3, 4]])", "en")
+    score = unsure.identified[1] if unsure.identified[0] == "en" else 0
+    assert language(unsure, {"min_language_score": score + 0.01})[1].threshold == score + 0.01
+
+
+def test_every_threshold_has_a_rule_and_every_rule_a_threshold():
+    assert {rule.threshold for rules in RULES.values() for rule in rules} == set(presets.NAMES)
+    for preset in presets.PRESETS.values():
+        assert set(preset.thresholds) <= set(presets.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "told"),
+    [
+        ({"min_word": 3}, "no threshold 'min_word'; there are: max_bullet_line_ratio, "),
+        ({"min_words": -1}, "min_words must be a number of 0 or more, got -1"),
+        ({"min_words": float("nan")}, "min_words must be a number of 0 or more, got nan"),
+    ],
+)
+def test_thresholds_that_cannot_be_are_refused(thresholds, told):
+    with pytest.raises(ValidationError, match=told):
+        CurateConfig(thresholds=thresholds)
+
+
+def test_english_prose_and_documentation_pass_the_english_preset():
+    text = """Return the weighted mean of the values along an axis.
+
+The values are read in blocks, so that the memory stays bounded whatever the
+size of the input is. Missing values have no weight.
+
+Parameters
+----------
+values : array_like
+    The data to be averaged, of any shape.
+axis : int, default=0
+    Axis along which to average.
+"""
+    thresholds = presets.thresholds_of("english", {})
+    document = Document(text, "en")
+    assert [function(document, thresholds) for function in FILTERS.values()] == [True] * len(FILTERS)
