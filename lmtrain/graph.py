@@ -6,6 +6,7 @@ ingest → curate → train_tokenizer → tokenize → pretrain → finetune →
 
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -64,6 +65,25 @@ class Node:
     def label(self) -> str:
         """The artifact's readable name."""
         return self.address.label
+
+
+def open_line(recipe: Recipe) -> tuple[str, list[Node]]:
+    """Check all that can be checked before compute is spent.
+
+    Returns:
+        The absolute root, and the nodes of the recipe.
+
+    Raises:
+        ResourceError: more workers than CPUs.
+        SourceError: a source is missing, unreadable or empty.
+        RecipeError: the root can't be written.
+        StorageError: the root's server doesn't answer.
+    """
+    check_resources(recipe.resources)
+    root = absolute_root(recipe.root)
+    nodes = nodes_of(recipe)
+    storage.check_writable(root)
+    return root, nodes
 
 
 def nodes_of(recipe: Recipe) -> list[Node]:
@@ -166,6 +186,14 @@ def build(node: Node, root: str, resources: Resources, watch: Watch) -> str:
     return stage.build(inputs, node.config, root, resources, watch)
 
 
+def cluster_session() -> AbstractContextManager[None]:
+    """Return the context that work runs in: a Ray cluster begun within it is stopped at its end.
+
+    Imported on call, because plans and hits need no Ray.
+    """
+    return import_module("lmtrain.distributed.cluster").session()
+
+
 @dataclass(frozen=True)
 class Planned:
     """One line of a plan: a node, whether it is there already, and how much disk it may take."""
@@ -195,7 +223,9 @@ def _estimate_disk(node: Node) -> int:
 
 
 def _source_bytes(node: Node) -> int:
-    return node.source_bytes + sum(_source_bytes(given) for nodes in node.inputs.values() for given in nodes)
+    """Return the bytes from outside that a node comes from; the largest role has them all."""
+    by_role = (sum(_source_bytes(given) for given in nodes) for nodes in node.inputs.values())
+    return node.source_bytes + max(by_role, default=0)
 
 
 def _parameters(model: Node) -> int:

@@ -13,13 +13,14 @@ were finished.
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -173,6 +174,8 @@ class ShardOutput:
         self.local = local
         self.added: dict[str, dict[str, Any]] = {}
         self.stats: dict[str, Any] = {}
+        self.result: ShardResult | None = None
+        """What was recorded: set once the shard is done."""
 
     def path(self, name: str) -> Path:
         """Return the local path at which to write the file `name`."""
@@ -245,20 +248,32 @@ class Attempt:
                 storage.move_in(path, storage.join(self.root, record.path))
                 result.files.append(record)
             storage.write_bytes(self._done_url(name), result.to_json())
+            output.result = result
         finally:
             shutil.rmtree(local, ignore_errors=True)
 
     def finished(self, name: str) -> ShardResult | None:
         """Return a shard that this or an earlier attempt finished, if its files are what its record says."""
-        url = self._done_url(name)
-        if not storage.exists(url):
+        try:
+            result = ShardResult.from_json(storage.read_bytes(self._done_url(name)))
+        except FileNotFoundError:
             return None
-        result = ShardResult.from_json(storage.read_bytes(url))
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning("%s: its done record is damaged and it is made again: %s", name, error)
+            return None
         for record in result.files:
             if not _is_intact(self.root, record):
                 logger.warning("%s: %s is damaged and is made again", name, record.path)
                 return None
         return result
+
+    def finished_among(self, names: Iterable[str], step: str) -> dict[str, ShardResult | None]:
+        """Return what `finished` says of each shard below a step, at the price of one listing for all."""
+        base = storage.join(self.base, "done")
+        recorded = {
+            url[len(base) + 1 :].removesuffix(".json") for url in storage.walk(storage.join(base, step))
+        }
+        return {name: self.finished(name) if name in recorded else None for name in names}
 
     def open(self, record: FileRecord) -> Path:
         """Return the local path of a file of this artifact, as `Artifact.open` does."""
@@ -297,10 +312,11 @@ def build_once(
 
     Args:
         config: the stage's config.
-        inputs: URLs of the input manifests by role.
+        inputs: URLs of the input manifests by role; they lie under the same root.
         root: where artifacts lie; absolute.
         work: does the work in an attempt.
     """
+    root = storage.resolve(root)
     addresses = {role: [Address.parse(url)[1] for url in urls] for role, urls in inputs.items()}
     address = address_of(config, addresses)
     url = address.url(root)
@@ -310,35 +326,57 @@ def build_once(
     attempt = Attempt(root, address, uuid.uuid4().hex[:12])
     try:
         built = work(attempt)
+        _publish(attempt, _manifest_of(attempt, config, inputs, built, time.monotonic() - started))
     except Exception:
-        if is_hit(root, address):  # another builder won, and tidied up what this one was reading
-            return url
-        raise
-    manifest = Manifest(
+        if not is_hit(root, address):
+            raise
+        _tidy(attempt, read_manifest(url))  # another builder won, and tidied up what this one was using
+    return url
+
+
+def _manifest_of(
+    attempt: Attempt, config: StageConfig, inputs: dict[str, list[str]], built: Built, seconds: float
+) -> Manifest:
+    address = attempt.address
+    records = [_input_record(role, given, attempt.root) for role, urls in inputs.items() for given in urls]
+    return Manifest(
         stage=config.stage,
         kind=address.kind,
         label=address.label,
         digest=address.digest,
         stage_version=config.version,
         config=config.addressed(),
-        inputs=[_input_record(role, given, root) for role, urls in inputs.items() for given in urls],
+        inputs=records,
         files=built.files,
         stats=built.stats,
         attempt=attempt.id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - started, 2),
+        seconds=round(seconds, 2),
         code_version=__version__,
         packages=package_versions(),
     )
-    if storage.write_exclusive(url, manifest.model_dump_json(indent=2).encode()):
-        _tidy(attempt, manifest)
-    return url
+
+
+def _publish(attempt: Attempt, manifest: Manifest) -> None:
+    """Write the manifest unless another builder has won; then delete what no manifest lists."""
+    paths = [record.path for record in manifest.files]
+    assert len(set(paths)) == len(paths), "two shards wrote a file of the same name"
+    url = attempt.address.url(attempt.root)
+    content = manifest.model_dump_json(indent=2).encode()
+    if not storage.write_exclusive(url, content):
+        if is_hit(attempt.root, attempt.address):
+            manifest = read_manifest(url)
+        else:  # what stands there lost its files, which is why this one was built
+            storage.write_bytes(url, content)
+    _tidy(attempt, manifest)
 
 
 def _input_record(role: str, url: str, root: str) -> InputRecord:
+    inside = url.removeprefix(root.rstrip("/") + "/")
+    assert inside != url, f"the input {url} doesn't lie under the root {root}"
     return InputRecord(
         role=role,
-        url=url.removeprefix(root.rstrip("/") + "/"),
+        url=inside,
         digest=Address.parse(url)[1].digest,
         manifest_sha256=hashlib.sha256(storage.read_bytes(url)).hexdigest(),
     )
@@ -352,28 +390,31 @@ def _tidy(attempt: Attempt, manifest: Manifest) -> None:
         if url not in listed:
             storage.delete(url)
     if not storage.is_remote(attempt.root):
-        for folder in sorted(Path(attempt.base).rglob("*"), reverse=True):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        for folder, _, _ in os.walk(attempt.base, topdown=False):
+            with suppress(OSError):  # it isn't empty, or a rival is tidying up, too
+                os.rmdir(folder)
 
 
 def is_hit(root: str, address: Address) -> bool:
     """Tell whether the artifact is there with every file at its size.
 
-    A manifest whose files are missing is taken away with a warning, so that the
-    artifact can be built again. One of other code or packages is a hit, and said.
+    A manifest that is damaged or whose files are missing is no hit, and said: the
+    artifact is made again. One of other code or packages is a hit, and said.
     """
     url = address.url(root)
     if not storage.exists(url):
         return False
-    manifest = read_manifest(url)
+    try:
+        manifest = read_manifest(url)
+    except CorruptArtifactError as error:
+        logger.warning("%s is made again: %s", address.folder, error)
+        return False
     fs, folder = storage.filesystem(storage.join(root, address.folder))
     base = folder.rstrip("/").removesuffix(address.folder)
     sizes = {path.removeprefix(base): info["size"] for path, info in fs.find(folder, detail=True).items()}
     lost = [record.path for record in manifest.files if sizes.get(record.path) != record.bytes]
     if lost:
         logger.warning("%s is made again: %s is missing or cut short", address.folder, lost[0])
-        storage.delete(url)
         return False
     now = {"lmtrain": __version__, **package_versions()}
     then = {"lmtrain": manifest.code_version, **manifest.packages}
@@ -457,9 +498,7 @@ class Artifact:
     def inputs(self, role: str) -> list["Artifact"]:
         """Open the input artifacts of a role."""
         return [
-            Artifact(storage.join(self.root, given.url))
-            for given in self.manifest.inputs
-            if given.role == role
+            Artifact(_inside(self.root, given.url)) for given in self.manifest.inputs if given.role == role
         ]
 
 
@@ -469,15 +508,31 @@ def open_record(root: str, record: FileRecord) -> Path:
     Raises:
         CorruptArtifactError: the path leaves its root, or the content isn't what the record says.
     """
-    if record.path.startswith("/") or ".." in record.path.split("/"):
-        raise CorruptArtifactError(f"a manifest lists {record.path!r}, which lies outside its root")
-    url = storage.join(root, record.path)
-    path = Path(url)
-    if storage.is_remote(url):
+    url = _inside(root, record.path)
+    if not storage.is_remote(url):
+        path = Path(url)
+    else:
         key = hashlib.sha256(root.encode()).hexdigest()[:12]
         path = storage.cache_folder() / "files" / key / record.path
-        if not path.exists():
-            storage.download(url, path)
-    if not path.exists() or storage.remembered_sha256(path) != record.sha256:
+        if not _matches(path, record):  # not fetched yet, or the cached copy was damaged
+            _fetch(url, path)
+    if not _matches(path, record):
         raise CorruptArtifactError(f"{url} isn't what its manifest says: delete its folder and run again")
     return path
+
+
+def _inside(root: str, path: str) -> str:
+    if path.startswith("/") or "://" in path or ".." in path.split("/"):
+        raise CorruptArtifactError(f"a manifest lists {path!r}, which lies outside its root")
+    return storage.join(root, path)
+
+
+def _matches(path: Path, record: FileRecord) -> bool:
+    return path.exists() and storage.remembered_sha256(path) == record.sha256
+
+
+def _fetch(url: str, path: Path) -> None:
+    try:
+        storage.download(url, path)
+    except FileNotFoundError as error:
+        raise CorruptArtifactError(f"{url} is gone, though its manifest lists it: run again") from error

@@ -1,4 +1,4 @@
-"""Names to things: what a recipe may ask for by name, each one line here or an entry point elsewhere.
+"""Names to things: what a recipe may ask for by name, each one line here.
 
 Values are import paths `module:attribute`, so that reading a recipe imports
 neither torch nor the thing itself.

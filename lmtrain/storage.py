@@ -10,19 +10,21 @@ import hashlib
 import importlib.util
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from lmtrain.errors import SourceError, StorageError
+from lmtrain.errors import LmtrainError, RecipeError, SourceError, StorageError
 
 PACKAGE_SCHEME = "package://"
 BLOCK = 1 << 20
+EXCLUSIVE_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,14 @@ def package_folder(name: str) -> Path:
 
 def package_version(name: str) -> str:
     """Return the version of the distribution that an import name belongs to."""
-    distributions = metadata.packages_distributions().get(name, [name])
+    distributions = _distributions().get(name, [name])
     return metadata.version(distributions[0])
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the distributions of each import name: reads every package's metadata, so once is enough."""
+    return metadata.packages_distributions()
 
 
 def join(base: str, *parts: str) -> str:
@@ -86,7 +94,78 @@ def join(base: str, *parts: str) -> str:
 
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL and the path in it."""
-    return fsspec.core.url_to_fs(resolve(url))
+    url = resolve(url)
+    return fsspec.core.url_to_fs(url, **_options(url, patient=True))
+
+
+def _options(url: str, *, patient: bool) -> dict[str, Any]:
+    """Return how a storage client is set up; new dicts each time, because botocore writes into them.
+
+    Listings are never cached: other processes write to the same folders.
+    """
+    if not is_remote(url):
+        return {}
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if url.startswith(("s3://", "s3a://")):
+        tries = {"mode": "standard", "max_attempts": 3 if patient else 0}
+        options["config_kwargs"] = {
+            "connect_timeout": 5,
+            "read_timeout": 60 if patient else 5,
+            "retries": tries,
+        }
+    return options
+
+
+def check_reachable(url: str) -> None:
+    """Ask a remote place for one name, impatiently: who waits for it later has been told in seconds.
+
+    Raises:
+        RecipeError: the bucket doesn't exist, or may not be read.
+        StorageError: nobody answers there.
+    """
+    with _told_as_place_error(url):
+        _look_at(url)
+
+
+def check_writable(root: str) -> None:
+    """Write a file below a root and take it away again, before any compute is spent.
+
+    Raises:
+        RecipeError: the folder or bucket doesn't exist and can't be made, or may not be written.
+        StorageError: nobody answers there.
+    """
+    with _told_as_place_error(root):
+        if is_remote(root):
+            _look_at(root)
+        probe = join(resolve(root), f".probe-{uuid.uuid4().hex[:12]}")
+        write_bytes(probe, b"written to see whether one may; nobody needs this file")
+        delete(probe)
+
+
+def _look_at(url: str) -> None:
+    fs, path = fsspec.core.url_to_fs(url, **_options(url, patient=False))
+    if not url.startswith(("s3://", "s3a://")):
+        fs.exists(path)
+        return
+    fs.retries = 1  # s3fs tries again by itself, on top of what botocore does
+    bucket, _, prefix = path.partition("/")
+    fixed = _fixed_part(prefix) if glob.has_magic(prefix) else prefix
+    fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=fixed, MaxKeys=1)
+
+
+@contextmanager
+def _told_as_place_error(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise RecipeError(f"can't use {url}: {_in_one_line(error)}") from error
+    except Exception as error:  # clients raise their own families: botocore's isn't OSError's
+        raise StorageError(f"can't reach {url}: {_in_one_line(error)}") from error
+
+
+def _in_one_line(error: Exception) -> str:
+    told = error.strerror if isinstance(error, OSError) and error.filename else str(error)
+    return " ".join((told or type(error).__name__).split())
 
 
 def exists(url: str) -> bool:
@@ -130,15 +209,7 @@ def write_exclusive(url: str, data: bytes) -> bool:
     """
     fs, path = filesystem(url)
     if is_remote(url):
-        try:
-            fs.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if not fs.exists(path):
-                raise StorageError(f"could not write {url}: {error}") from error
-            return False
-        return True
+        return _create_remote(fs, path, url, data)
     temporary = _beside(path)
     Path(temporary).write_bytes(data)
     try:
@@ -146,8 +217,24 @@ def write_exclusive(url: str, data: bytes) -> bool:
     except FileExistsError:
         return False
     finally:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
     return True
+
+
+def _create_remote(fs: Any, path: str, url: str, data: bytes) -> bool:
+    """PUT with `If-None-Match: *`; a conflict of two at once is neither's win yet, so it is tried again."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            fs.pipe_file(path, data, mode="create")
+        except Exception as error:  # clients raise their own families: botocore's isn't OSError's
+            if fs.exists(path):
+                return False
+            if tries == EXCLUSIVE_TRIES:
+                raise StorageError(f"could not write {url}: {_in_one_line(error)}") from error
+        else:
+            return True
 
 
 def _beside(path: str) -> str:
@@ -167,17 +254,19 @@ def move_in(local: Path, url: str) -> None:
 
 
 def delete(url: str) -> None:
-    """Delete a file or a folder with all in it; what isn't there is no error."""
+    """Delete a file or a folder with all in it; what isn't there, or is just being deleted, is no error."""
     fs, path = filesystem(url)
-    if fs.exists(path):
-        fs.rm(path, recursive=True)
+    with suppress(FileNotFoundError):
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
 
 
 def walk(url: str) -> list[str]:
     """Return the URLs of all files below a folder, sorted."""
     fs, path = filesystem(url)
     prefix = url.split("://", 1)[0] + "://" if is_remote(url) else ""
-    return sorted(prefix + name for name in fs.find(path))
+    below = path.rstrip("/") + "/"  # some servers list an emptied folder as a file of its own name
+    return sorted(prefix + name for name in fs.find(path) if name.startswith(below))
 
 
 def download(url: str, target: Path) -> Path:
@@ -228,7 +317,9 @@ def list_files(pattern: str) -> list[SourceFile]:
 
 def _list_local(base: str) -> Iterator[SourceFile]:
     if os.path.isdir(base):
-        pattern, start = os.path.join(base, "**", "*"), base
+        pattern, start = os.path.join(glob.escape(base), "**", "*"), base
+    elif os.path.exists(base):  # whatever its name holds, it isn't a pattern
+        pattern, start = glob.escape(base), os.path.dirname(base)
     else:
         pattern, start = base, os.path.dirname(_fixed_part(base))
     for path in glob.glob(pattern, recursive=True):
@@ -245,15 +336,20 @@ def _list_local(base: str) -> Iterator[SourceFile]:
 
 def _list_remote(base: str) -> Iterator[SourceFile]:
     with told_as_source_error(base):
+        check_reachable(base)
         fs, path = filesystem(base)
-        entries = fs.glob(path, detail=True) if glob.has_magic(path) else fs.find(path, detail=True)
+        pattern = glob.has_magic(path)
+        entries = fs.glob(path, detail=True) if pattern else fs.find(path, detail=True)
         scheme = base.split("://", 1)[0]
-        start = os.path.dirname(_fixed_part(path)) if glob.has_magic(path) or path in entries else path
+        start = os.path.dirname(_fixed_part(path)) if pattern or path in entries else path
         for name, info in entries.items():
-            if info["type"] == "file":
+            inside = os.path.relpath(name, start)
+            hidden = any(part.startswith(".") for part in inside.split("/"))  # as glob does on local disk
+            emptied_folder = name == path and not info["size"]  # as some servers list it
+            if info["type"] == "file" and not hidden and not emptied_folder:
                 yield SourceFile(
                     url=f"{scheme}://{name}",
-                    name=os.path.relpath(name, start),
+                    name=inside,
                     bytes=int(info["size"]),
                     fingerprint=str(info.get("ETag") or info.get("LastModified") or info["size"]).strip('"'),
                 )
@@ -266,8 +362,10 @@ def told_as_source_error(url: str) -> Iterator[None]:
         yield
     except SourceError:
         raise
+    except LmtrainError as error:
+        raise SourceError(str(error)) from error
     except Exception as error:  # clients raise their own families: botocore's isn't OSError's
-        raise SourceError(f"can't read {url}: {type(error).__name__}: {error}") from error
+        raise SourceError(f"can't read {url}: {type(error).__name__}: {_in_one_line(error)}") from error
 
 
 def _fixed_part(pattern: str) -> str:

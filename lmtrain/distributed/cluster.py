@@ -6,16 +6,19 @@ of work needs it and stopped at the end of the session.
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray.exceptions import RayError
 
 from lmtrain.config import Resources
+from lmtrain.distributed.head import find_head, keep_to_loopback
 from lmtrain.errors import ResourceError
 
-logger = logging.getLogger(__name__)
+AUTHENTICATION_LOGGER = maybe_enable_token_auth_if_token_available.__module__
+"""Warns that a cluster asks for a token, which is as it should be."""
 
 
 @contextmanager
@@ -47,12 +50,21 @@ def connect(resources: Resources) -> None:
 
 
 def _start_or_join() -> None:
-    quiet = {"include_dashboard": False, "logging_level": logging.WARNING, "log_to_driver": True}
+    """Start a cluster or join the one that there is; `find_head` refuses a dead address within seconds.
+
+    What workers print stays in Ray's session logs: what there is to know reaches
+    the watch, with rank and host.
+    """
+    keep_to_loopback()
+    quiet = {"logging_level": logging.WARNING, "log_to_driver": False}
+    address = find_head()
+    logging.getLogger(AUTHENTICATION_LOGGER).setLevel(logging.ERROR)
     try:
-        ray.init(**quiet)
-    except ConnectionError as error:
-        named = os.environ.get("RAY_ADDRESS")
-        if named:
-            raise ResourceError(f"no Ray cluster answers at RAY_ADDRESS={named}: {error}") from error
-        logger.warning("a Ray head was recorded on this machine but doesn't answer; starting another")
-        ray.init(address="local", **quiet)
+        if address in (None, "local"):
+            ray.init(address="local", include_dashboard=False, **quiet)
+        else:  # a client, unlike a head, doesn't take the token that there is by itself
+            maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RayError) as error:
+        told = " ".join(str(error).split())
+        raise ResourceError(f"can't use the Ray cluster at {address or 'this machine'}: {told}") from error

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from lmtrain.config import Resources
 from lmtrain.distributed.cluster import connect
-from lmtrain.errors import CancelledError, LmtrainError
+from lmtrain.errors import CancelledError, LmtrainError, ResourceError
 from lmtrain.manifest import Attempt, ShardOutput, ShardResult
 from lmtrain.watch import Watch
+
+TRIES = 4
+"""How often a task whose worker dies is begun, the first time included."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,13 @@ def map_shards(
 
     Raises:
         CancelledError: the watch was asked to stop.
+        ResourceError: a task's worker died each time it was tried.
         LmtrainError: as raised by the function.
     """
-    results = {split.name: attempt.finished(f"{step}/{split.name}") for split in splits}
+    names = {split.name: f"{step}/{split.name}" for split in splits}
+    assert len(names) == len(splits), f"{step}: two splits have the same name"
+    found = attempt.finished_among(names.values(), step)
+    results = {name: found[recorded] for name, recorded in names.items()}
     waiting = [split for split in splits if results[split.name] is None]
     watch.progress(len(splits) - len(waiting), len(splits), unit)
     if waiting:
@@ -69,11 +76,12 @@ def map_shards(
             while waiting or running:
                 while waiting and len(running) < resources.workers:
                     split = waiting.pop()
-                    running[_run.remote(function, step, split, shared_ref, attempt)] = split
+                    task = _run.options(name=names[split.name])
+                    running[task.remote(function, step, split, shared_ref, attempt)] = split
                 finished, _ = ray.wait(list(running), timeout=1.0)
                 for reference in finished:
                     split = running.pop(reference)
-                    results[split.name] = _result(reference)
+                    results[split.name] = _result(reference, names[split.name])
                 watch.progress(len(splits) - len(waiting) - len(running), len(splits), unit)
                 if watch.cancelled():
                     raise CancelledError("stopped on request; run again to go on from here")
@@ -83,9 +91,14 @@ def map_shards(
     return [result for split in splits if (result := results[split.name]) is not None]
 
 
-def _result(reference: ray.ObjectRef) -> ShardResult:
+def _result(reference: ray.ObjectRef, name: str) -> ShardResult:
     try:
         return ray.get(reference)
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise ResourceError(
+            f"{name}: its worker died {TRIES} times, most likely for want of memory: "
+            "give the machine more, or set resources.workers lower"
+        ) from error
     except RayTaskError as error:
         cause = error.cause
         if isinstance(cause, LmtrainError):
@@ -93,11 +106,9 @@ def _result(reference: ray.ObjectRef) -> ShardResult:
         raise
 
 
-@ray.remote(num_cpus=1, max_retries=3)
+@ray.remote(num_cpus=1, max_retries=TRIES - 1)
 def _run(function: ShardFunction, step: str, split: Split, shared: Any, attempt: Attempt) -> ShardResult:
-    name = f"{step}/{split.name}"
-    with attempt.shard(name) as output:
+    with attempt.shard(f"{step}/{split.name}") as output:
         function(split.payload, shared, output)
-    result = attempt.finished(name)
-    assert result is not None, f"{name} was just recorded"
-    return result
+    assert output.result is not None, "leaving the shard records it"
+    return output.result

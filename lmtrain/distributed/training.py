@@ -1,9 +1,11 @@
 """Launches a training function on Ray Train workers, and carries what they tell to a watch."""
 
+import logging
 import os
 import signal
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from lmtrain.config import Resources
 from lmtrain.distributed.cluster import connect
+from lmtrain.distributed.waiting import tell_while_waiting
 from lmtrain.errors import LmtrainError
 from lmtrain.training.process import Process
 from lmtrain.watch import Watch
@@ -100,7 +103,9 @@ def launch(
             failure_config=FailureConfig(max_failures=RESTARTS),
         ),
     )
-    with _relayed(relay, watch), _sigint_kept():
+    started = threading.Event()
+    tell_while_waiting(watch, started)
+    with _relayed(relay, watch, started), _sigint_kept():
         try:
             trainer.fit()
         except Exception:
@@ -131,18 +136,34 @@ def _work(config: dict[str, Any]) -> None:
         tell=lambda kind, payload: relay.tell.remote(kind, payload) and None,
         cancelled=lambda: ray.get(relay.stopped.remote()),
     )
+    process.tell("started", {})
+    logging.getLogger().addHandler(_Forward(process))
     try:
         result = config["function"](config["spec"], process)
     except LmtrainError as error:
         # A person's error is the same on every restart: end in order and let the launcher raise it.
         ray.get(relay.finish.remote(None, error))
         return
+    except Exception:
+        process.log(traceback.format_exc())
+        raise
     if rank == 0:
         ray.get(relay.finish.remote(result, None))
 
 
+class _Forward(logging.Handler):
+    """Sends a worker's warnings to the watch, with rank and host."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(logging.WARNING)
+        self.process = process
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.process.log(record.getMessage())
+
+
 @contextmanager
-def _relayed(relay: Any, watch: Watch) -> Iterator[None]:
+def _relayed(relay: Any, watch: Watch, started: threading.Event) -> Iterator[None]:
     """Carry what is told to the watch while the main thread waits in `fit`."""
     done = threading.Event()
 
@@ -154,6 +175,8 @@ def _relayed(relay: Any, watch: Watch) -> Iterator[None]:
                     watch.progress(payload["done"], payload["total"], payload["unit"])
                 elif kind == "figures":
                     watch.figures(**payload)
+                elif kind == "started":
+                    started.set()
                 else:
                     watch.log(**payload)
             if last:
@@ -164,6 +187,7 @@ def _relayed(relay: Any, watch: Watch) -> Iterator[None]:
     try:
         yield
     finally:
+        started.set()
         done.set()
         thread.join(timeout=10)
 

@@ -25,6 +25,9 @@ class EvaluateSection(Config):
     max_generated: int = Field(
         default=200, ge=1, description="Test examples that a generating task is scored on."
     )
+    max_documents: int = Field(
+        default=1000, ge=1, description="Test documents that language models are scored on, chosen by hash."
+    )
     num_beams: int = Field(default=1, ge=1, le=16, description="Beams when generating; 1 is greedy.")
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
 

@@ -45,9 +45,9 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         job = _job(spec, task, rows, config.model_copy(update={"learning_rate": rate}), number, process)
         outcome = Trainer(job, spec["resources"].model_copy(update={"compile": False}), process).run()
         loss = outcome.figures["validation_loss"]
-        process.log(
-            f"learning rate {rate:g}: validation loss {loss:.4f} at step {outcome.figures['best_step']}"
-        )
+        if process.leads:
+            step = outcome.figures["best_step"]
+            process.log(f"learning rate {rate:g}: validation loss {loss:.4f} at step {step}")
         if best is None or loss < best[0].figures["validation_loss"]:
             best = (outcome, job, whole_weights(job.model), rate)
     assert best is not None, "there is at least one rate"

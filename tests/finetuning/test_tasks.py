@@ -41,7 +41,8 @@ def test_one_label_only_is_refused(tokenizer):
 
 
 def test_padding_is_neither_input_nor_target():
-    batch = pad_rows([Row(np.array([5, 6, 7]), np.array([1, 2, 3])), Row(np.array([8]), np.array([4]))], pad=9)
+    long, short = Row(np.array([5, 6, 7]), np.array([1, 2, 3])), Row(np.array([8]), np.array([4]))
+    batch = pad_rows([long, short], pad=9)
     assert batch["input_ids"][1].tolist() == [8] + [9] * 7
     assert batch["attention_mask"].sum(1).tolist() == [3, 1]
     assert batch["labels"][1].tolist() == [4] + [-100] * 7
@@ -74,7 +75,8 @@ def test_the_loss_is_that_of_the_label_alone(tokenizer):
         def forward(self, **given):
             return type("Output", (), {"logits": logits})()
 
-    batch = {"input_ids": torch.zeros(2, 1), "attention_mask": torch.ones(2, 1), "labels": torch.tensor([0, -100])}
+    labels = torch.tensor([0, -100])
+    batch = {"input_ids": torch.zeros(2, 1), "attention_mask": torch.ones(2, 1), "labels": labels}
     expected = -torch.log_softmax(logits[0], 0)[0]
     assert torch.isclose(task.loss(Model(), batch), expected)
     assert task.targets(batch) == 1

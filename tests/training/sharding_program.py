@@ -36,19 +36,18 @@ class RandomRows:
         return [PackedRow(self.tokens[index], document) for index in indices]
 
 
-def trainer(
-    folder: Path, process: Process, sharding: str, optimizer: str, *, steps: int = 6, precision: str = "fp32"
-) -> Trainer:
+def trainer(folder: Path, process: Process, sharding: str, optimizer: str, *, steps: int = 6) -> Trainer:
     """Return a trainer of a float64 model whose matrices don't divide evenly."""
     torch.manual_seed(0)
     shape = LlamaConfig(
         vocab_size=50, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
-        num_attention_heads=3, num_key_value_heads=3, max_position_embeddings=TOKENS, tie_word_embeddings=True,
+        num_attention_heads=3, num_key_value_heads=3, max_position_embeddings=TOKENS,
+        tie_word_embeddings=True,
     )  # fmt: skip
     model = LlamaForCausalLM(shape).double()
     config = TrainingConfig(
-        optimizer=optimizer, learning_rate=0.02, adam_learning_rate=0.003, max_grad_norm=0.5, precision=precision,
-        train_batch_size=7, eval_steps=3, max_eval_rows=5,
+        optimizer=optimizer, learning_rate=0.02, adam_learning_rate=0.003, max_grad_norm=0.5,
+        precision="fp32", train_batch_size=7, eval_steps=3, max_eval_rows=5,
     )  # fmt: skip
     job = Job(
         model=model, layers=repeated_layers(model), objective=CausalLM(pad=0), rows=RandomRows(40),
@@ -83,5 +82,5 @@ if __name__ == "__main__":
             with tempfile.TemporaryDirectory() as scratch:
                 found[f"{way} {kind}"] = traced(trainer(Path(scratch), joined, way, kind))
     if joined.leads:
-        print("RESULT " + json.dumps(found))
+        sys.stdout.write("RESULT " + json.dumps(found) + "\n")
     torch.distributed.destroy_process_group()

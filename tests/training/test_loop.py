@@ -13,7 +13,9 @@ from lmtrain.training.process import Process
 
 def cancels_after(steps: int) -> Process:
     told = []
-    return Process(tell=lambda kind, payload: told.append(kind), cancelled=lambda: told.count("progress") >= steps)
+    return Process(
+        tell=lambda kind, payload: told.append(kind), cancelled=lambda: told.count("progress") >= steps
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -45,7 +47,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
     broken.job.objective.loss = lambda model, batch: (
         model(input_ids=batch["input_ids"]).logits.sum() * float("nan")
     )
-    with pytest.raises(StageError, match="step 1 on rank 0.*nan"):
+    with pytest.raises(StageError, match=r"step 1 on rank 0.*nan"):
         broken.run()
     after = whole_weights(broken.job.model)
     assert all(torch.equal(before[name], after[name]) for name in before)

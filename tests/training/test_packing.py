@@ -16,7 +16,11 @@ END = 0
 
 def write_shard(path: Path, documents: list[list[int]], batch_rows: int = 2) -> Path:
     table = pa.table(
-        {"id": [str(index) for index in range(len(documents))], "input_ids": documents, "bytes": [1] * len(documents)},
+        {
+            "id": [str(index) for index in range(len(documents))],
+            "input_ids": documents,
+            "bytes": [1] * len(documents),
+        },
     ).cast(shard_schema(1000))
     with pa.ipc.new_stream(str(path), table.schema) as writer:
         writer.write_table(table, max_chunksize=batch_rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sharding_program import trainer, traced
+from sharding_program import traced, trainer
 
 from lmtrain.training.process import Process
 

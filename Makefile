@@ -1,0 +1,60 @@
+# `make help` lists what there is. Needs Python 3.11 or newer, make and a C++ compiler, nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format serve lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Everything is installed once; the stamp is younger than what it was made from until that changes.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lmtrain needs Python 3.11 or newer; choose one with: make PYTHON=python3.12" >&2; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+		{ echo "lmtrain needs a C++ compiler (torch.compile calls it), such as Debian's g++" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: $(INSTALLED) ## text to scored model to report, on the docstrings of installed packages
+	$(BIN)/python -m flows run flows/recipes/quickstart.yaml
+
+test: lint ## all checks: lint, format, layers, types, and the tests that don't take long
+	$(BIN)/python -m pytest
+
+test-all: lint ## the same with the tests that take long
+	$(BIN)/python -m pytest -m ""
+
+lint: $(INSTALLED) ## lint, format, layers and types, without the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+
+format: $(INSTALLED) ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve: $(INSTALLED) ## a Prefect page and a Ray head on this machine, with every recipe as a deployment
+	$(BIN)/python -m flows serve
+
+# A fresh environment takes the newest of what pyproject.toml allows; its pins are written down
+# without the build (2.13.0+cpu) and without what only torch's CUDA build brings.
+lock: ## renew requirements.lock with the newest that pyproject.toml allows
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+		$(PYTHON) -m venv "$$fresh" && \
+		"$$fresh/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[zh,dev]' && \
+		{ grep '^#' requirements.lock && \
+		  "$$fresh/bin/python" -m pip freeze --all --exclude-editable --exclude pip --exclude wheel | \
+		  sed -E 's/\+[A-Za-z0-9.]+$$//' | grep -v -i -E '^(triton|nvidia|cuda)' | LC_ALL=C sort -f; \
+		} > "$$fresh/requirements.lock" && \
+		cp "$$fresh/requirements.lock" requirements.lock
+	@echo "requirements.lock is new: run make test before you commit it"
+
+clean: ## delete the environment and what tools left (never what a run made)
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist lmtrain.egg-info

@@ -1,0 +1,190 @@
+"""`lmtrain`: a stage, a plan or an artifact from the command line, without Prefect.
+
+Walks the same graph as the flows. Progress goes to stderr; the last line on
+stdout says where the result lies. Ends with 2 and one line for whatever a
+person can put right, with 130 after Ctrl-C.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import click
+
+from lmtrain import __version__, storage
+from lmtrain.display import describe
+from lmtrain.errors import CancelledError, LmtrainError, RecipeError
+from lmtrain.graph import Planned, build, cluster_session, needed
+from lmtrain.manifest import Artifact
+from lmtrain.planning import look, plan_table, prepare
+from lmtrain.recipe import load_recipe
+from lmtrain.watch import TerminalWatch
+
+VERBS = {
+    "ingest": (("ingest",), "Read the recipe's sources into documents."),
+    "curate": (("curate",), "Filter and deduplicate the documents."),
+    "label": (("label",), "Make the labelled sets for fine-tuning."),
+    "tokenize": (("train_tokenizer", "tokenize"), "Train the tokenizer and write shards of tokens."),
+    "pretrain": (("pretrain",), "Train the model from scratch."),
+    "finetune": (("finetune",), "Fine-tune on each task, from the model and from random weights."),
+    "evaluate": (("evaluate",), "Score models and baselines."),
+    "report": (("report",), "Write the report page."),
+    "run": (("report",), "Make everything, from sources to the report."),
+}
+"""What each verb makes: the stages whose artifacts it is asked for, and its help."""
+
+INTERRUPTED = 130
+
+
+class OneLineErrors(click.Group):
+    """Tells what a person can put right in one line, without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the line."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; end with 2 after an error, with 130 after Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, CancelledError):
+            click.echo("\nlmtrain: stopped; the same command again goes on from here", err=True)
+            ctx.exit(INTERRUPTED)
+        except LmtrainError as error:
+            click.echo(f"lmtrain: {' '.join(str(error).split())}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lmtrain")
+def main() -> None:
+    """From raw text to scored language models, one stage at a time or all at once.
+
+    A stage also makes what it needs; what is there already isn't made again.
+    """
+    logging.basicConfig(level=logging.WARNING, format="  %(message)s")
+
+
+RECIPE = click.argument("recipe", metavar="RECIPE")
+ROOT = click.option("--root", metavar="URL", help="Where artifacts go, instead of the recipe's root.")
+
+
+def make(recipe: str, root: str | None, verb: str) -> None:
+    """Make what a verb asks for and all that it needs; print where it lies."""
+    loaded = load_recipe(recipe, root=root)
+    where, planned = prepare(loaded)
+    stages, _ = VERBS[verb]
+    targets = [line.node for line in planned if line.node.stage in stages]
+    if not targets:
+        raise RecipeError(f"{recipe}: there is nothing to {verb} in it")
+    wanted = needed(targets)
+    lines = [line for line in planned if line.node in wanted]
+    for line in lines:
+        if line.hit:
+            click.echo(f"  there  {line.node.address.folder}", err=True)
+    if not all(line.hit for line in lines):
+        with cluster_session():
+            for line in lines:
+                if not line.hit:
+                    _make_one(line, where, loaded.resources)
+    for node in targets:
+        click.echo(_result(node.address.url(where)))
+
+
+def _make_one(line: Planned, root: str, resources: Any) -> None:
+    node = line.node
+    watch = TerminalWatch(f"{node.stage.replace('_', ' ')} {node.label}")
+    started = time.monotonic()
+    try:
+        build(node, root, resources, watch)
+    finally:
+        watch.close()
+    click.echo(f"  made   {node.address.folder} in {time.monotonic() - started:.1f} s", err=True)
+
+
+def _result(url: str) -> str:
+    """Return what a person opens: the page of a report, else the manifest."""
+    artifact = Artifact(url)
+    pages = artifact.files("report")
+    return f"{artifact.address.kind}: {storage.join(artifact.root, pages[0].path) if pages else url}"
+
+
+def _verb(name: str, help_text: str) -> Callable[..., None]:
+    @main.command(name, help=help_text)
+    @RECIPE
+    @ROOT
+    def command(recipe: str, root: str | None) -> None:
+        make(recipe, root, name)
+
+    return command
+
+
+for _name, (_, _help) in VERBS.items():
+    _verb(_name, _help)
+
+
+@main.command()
+@RECIPE
+@ROOT
+def plan(recipe: str, root: str | None) -> None:
+    """Say what a run would make, where, and how much disk it may take."""
+    where, planned = look(load_recipe(recipe, root=root))
+    click.echo(plan_table(planned))
+    click.echo(f"root: {where}")
+
+
+@main.command()
+@click.argument("manifest", metavar="MANIFEST")
+@click.option(
+    "--rows", default=3, show_default=True, type=click.IntRange(0), help="Sample rows of each role."
+)
+def show(manifest: str, rows: int) -> None:
+    """Show an artifact: what it is, what it was made of, and what is in it.
+
+    MANIFEST is the path or URL of a manifest.json, or of its folder.
+    """
+    url = storage.resolve(manifest)
+    if not url.endswith("/manifest.json"):
+        url = storage.join(url, "manifest.json")
+    for line in describe(Artifact(url), rows):
+        click.echo(line)
+    click.echo(f"manifest: {url}")
+
+
+@main.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("prompt", metavar="PROMPT")
+@click.option(
+    "--max-new-tokens",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Tokens to write at most.",
+)
+@click.option(
+    "--temperature",
+    default=0.8,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="0 takes the likeliest token.",
+)
+@click.option(
+    "--top-k", default=50, show_default=True, type=click.IntRange(1), help="Choose among so many tokens."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the choice.")
+def generate(model: str, prompt: str, max_new_tokens: int, temperature: float, top_k: int, seed: int) -> None:
+    """Let a model continue a text.
+
+    MODEL is the path or URL of a model's manifest.json or its folder, or a Hugging Face folder.
+    """
+    if storage.exists(storage.join(storage.resolve(model), "manifest.json")):
+        model = storage.join(storage.resolve(model), "manifest.json")
+    elif model.endswith("manifest.json"):
+        model = storage.resolve(model)
+    generation = import_module("lmtrain.evaluation.generation")  # brings torch: not before it is needed
+    text = generation.generate(
+        model, prompt, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
+    )
+    click.echo(text)

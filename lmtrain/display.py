@@ -1,0 +1,108 @@
+"""An artifact as lines of text: its manifest, its files, and the first rows of each kind of file.
+
+In: an opened artifact. Out: lines for a terminal.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from tqdm import tqdm
+
+from lmtrain.manifest import Artifact, FileRecord
+
+FILES_SHOWN = 20
+WIDTH = 110
+"""Longer values are cut to so many characters."""
+
+
+def describe(artifact: Artifact, rows: int) -> Iterator[str]:
+    """Yield what there is to tell about an artifact.
+
+    Args:
+        artifact: whose files are read; those of a remote root are fetched.
+        rows: sample rows of the first file of each role.
+    """
+    manifest = artifact.manifest
+    yield f"{manifest.kind} {manifest.label}, digest {manifest.digest}"
+    yield (
+        f"made by {manifest.stage} version {manifest.stage_version} of lmtrain {manifest.code_version} "
+        f"at {manifest.created_at} in {manifest.seconds} s"
+    )
+    yield from _section("packages", manifest.packages)
+    yield from _section("config (what differs from the defaults)", manifest.config)
+    yield from _section("inputs", [f"{given.role}: {given.url}" for given in manifest.inputs])
+    yield from _section("stats", manifest.stats)
+    yield ""
+    yield f"files ({len(manifest.files)})"
+    yield from _file_table(manifest.files)
+    if rows:
+        for role in dict.fromkeys(record.role for record in manifest.files):
+            yield from _sample(artifact, artifact.files(role)[0], rows)
+
+
+def _section(title: str, content: Any) -> Iterator[str]:
+    if content:
+        yield ""
+        yield title
+        told = yaml.safe_dump(
+            json.loads(json.dumps(content)), allow_unicode=True, sort_keys=False, width=WIDTH
+        )
+        yield from (f"  {line}" for line in told.splitlines())
+
+
+def _file_table(files: list[FileRecord]) -> Iterator[str]:
+    yield f"  {'role':<12} {'split':<11} {'rows':>9} {'bytes':>8}  path"
+    for record in files[:FILES_SHOWN]:
+        rows = "" if record.rows is None else f"{record.rows:,}"
+        size = tqdm.format_sizeof(record.bytes, divisor=1000)
+        yield f"  {record.role:<12} {record.split or '':<11} {rows:>9} {size:>8}  {record.path}"
+    if len(files) > FILES_SHOWN:
+        yield f"  … and {len(files) - FILES_SHOWN} more"
+
+
+def _sample(artifact: Artifact, record: FileRecord, rows: int) -> Iterator[str]:
+    path = artifact.open(record)
+    yield ""
+    yield f"{record.role}: the first of {Path(record.path).name}"
+    if path.suffix == ".parquet":
+        yield from _rows(_first_of_parquet(path, rows))
+    elif path.suffix == ".arrow":
+        yield from _rows(_first_of_stream(path, rows))
+    elif path.suffix in {".json", ".jsonl", ".md"}:
+        with path.open(encoding="utf-8") as lines:
+            yield from (f"  {_cut(line.rstrip())}" for line in islice(lines, rows))
+    else:
+        yield f"  ({record.bytes:,} bytes)"
+
+
+def _first_of_parquet(path: Path, rows: int) -> list[dict[str, Any]]:
+    with pq.ParquetFile(path) as table:
+        batch = next(table.iter_batches(batch_size=rows), None)
+        return batch.to_pylist() if batch is not None else []
+
+
+def _first_of_stream(path: Path, rows: int) -> list[dict[str, Any]]:
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+        for batch in stream:
+            return batch.slice(0, rows).to_pylist()
+    return []
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for number, row in enumerate(rows):
+        if number:
+            yield "  ·"
+        for name, value in row.items():
+            if value is not None:
+                yield f"  {name}: {_cut(value)}"
+
+
+def _cut(value: Any) -> str:
+    told = " ".join(str(value).split())
+    return told if len(told) <= WIDTH else f"{told[: WIDTH - 1]}…"

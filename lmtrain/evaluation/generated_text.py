@@ -1,0 +1,66 @@
+"""Statistics of generated texts against references: BLEU, chrF and ROUGE.
+
+In come texts, out come sums-to-be (see `lmtrain.statistics`): n-gram counts by
+sacrebleu, F measures by rouge-score. English goes through BLEU's 13a tokenizer
+and Chinese through `zh`: 13a sees a Chinese sentence as one word, and gives 0.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib import metadata
+
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import Tokenizer as RougeTokenizer
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from lmtrain.statistics import BLEU_ORDER, CHRF_ORDER, ROUGE_COLUMNS, SUMMARIZATION_STATISTICS
+
+WORD_OR_CHARACTER = re.compile(
+    "[a-z0-9]+|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
+)
+"""Words as rouge-score's default has them, and each Chinese character or kana, which it would throw away."""
+
+
+class WordsAndCharacters(RougeTokenizer):
+    """Tokens for ROUGE: on English exactly the default's, and Chinese is kept."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return lower-case words and single Chinese characters; the rest separates."""
+        return WORD_OR_CHARACTER.findall(text.lower())
+
+
+def statistics_of_texts(predictions: Sequence[str], references: Sequence[str], language: str) -> np.ndarray:
+    """Return the statistics of each pair, shape (pairs, SUMMARIZATION_STATISTICS)."""
+    bleu, chrf, rouge = _bleu(language), CHRF(), RougeScorer([*ROUGE_COLUMNS], tokenizer=WordsAndCharacters())
+    rows = np.zeros((len(predictions), SUMMARIZATION_STATISTICS))
+    for row, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+        f_measures = rouge.score(reference, prediction)
+        rows[row] = [
+            1,
+            *bleu._extract_corpus_statistics([prediction], [[reference]])[0],
+            *chrf._extract_corpus_statistics([prediction], [[reference]])[0],
+            *(f_measures[name].fmeasure for name in ROUGE_COLUMNS),
+        ]
+    return rows
+
+
+def signatures_of_texts(language: str) -> dict[str, str]:
+    """Return how each metric of generated text is computed; for BLEU and chrF sacrebleu's own signature."""
+    bleu, chrf = _bleu(language), CHRF()
+    bleu.num_refs = chrf.num_refs = 1
+    rouge = f"tok:words+characters|stem:no|version:{metadata.version('rouge-score')}"
+    return {
+        **dict.fromkeys(ROUGE_COLUMNS, rouge),
+        "bleu": str(bleu.get_signature()),
+        "chrf": str(chrf.get_signature()),
+    }
+
+
+def _bleu(language: str) -> BLEU:
+    chinese = language.startswith("zh")
+    return BLEU(tokenize="zh" if chinese else "13a", max_ngram_order=BLEU_ORDER)
+
+
+assert CHRF.CHAR_ORDER == CHRF_ORDER, "the columns of the statistics follow sacrebleu's order"

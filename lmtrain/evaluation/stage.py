@@ -1,0 +1,167 @@
+"""The stage `evaluate`: one system on one data set becomes scores with intervals.
+
+In come a data set (shards or a labelled set) and a model or the name of a
+baseline; out come `scores.json`, a row for each metric, `samples.parquet`, a
+row for each example with the statistics that all metrics follow from, and for a
+language model `generated.json`. It runs in the calling process: on the sizes
+that it is for, starting a worker would take longer than scoring.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmtrain.config import Resources
+from lmtrain.errors import RecipeError
+from lmtrain.evaluation import classification, language_modeling, summarization
+from lmtrain.evaluation.config import BASELINES, EvaluateConfig
+from lmtrain.evaluation.context import Context
+from lmtrain.evaluation.models import choose_device, threads_of
+from lmtrain.evaluation.scored import Scored
+from lmtrain.manifest import Artifact, Attempt, Built, ShardOutput, build_once
+from lmtrain.schemas import SAMPLES
+from lmtrain.statistics import Interval, bootstrap_interval, metrics_of
+from lmtrain.watch import Watch
+
+MODELS: dict[str, Callable[[Artifact, Artifact, Context], Scored]] = {
+    "language_modeling": language_modeling.score_model,
+    "classification": classification.score_model,
+    "summarization": summarization.score_model,
+}
+"""How a model is scored, by task."""
+
+BASELINE_SCORERS: dict[str, Callable[[Artifact, Context], Scored]] = {
+    "bigram": language_modeling.score_bigram,
+    "xz": language_modeling.score_xz,
+    "majority": classification.score_majority,
+    "tfidf": classification.score_tfidf,
+    "first_sentence": summarization.score_first_sentence,
+}
+"""How each baseline of `config.BASELINES` is scored."""
+
+SHARD = "scores"
+ROWS_PER_GROUP = 4096
+DIGITS = 10
+"""Significant digits in scores.json: what lies beyond differs with the order of additions."""
+
+
+def build(
+    inputs: dict[str, list[str]], config: EvaluateConfig, root: str, resources: Resources, watch: Watch
+) -> str:
+    """Score one system on one data set; return the URL of the scores' manifest.
+
+    Args:
+        inputs: `data`, the shards or labelled set; `system`, the model, unless it is a baseline.
+        config: what is scored, and how.
+        root: where artifacts lie.
+        resources: threads and device; they change no score beyond rounding.
+        watch: told the examples that are done.
+
+    Raises:
+        RecipeError: the task has no such baseline.
+        StageError: there is nothing to score, or the model doesn't fit the task.
+    """
+    system = inputs.get("system") or []
+    if not system and config.system not in BASELINES[config.task]:
+        known = ", ".join(BASELINES[config.task])
+        raise RecipeError(f"{config.task} has no baseline {config.system!r}; there are: {known}")
+
+    def work(attempt: Attempt) -> Built:
+        done = attempt.finished(SHARD)
+        if done is None:
+            with attempt.shard(SHARD) as output:
+                _score(inputs, config, resources, watch, output)
+            done = output.result
+        assert done is not None, "the shard was just recorded"
+        return Built(done.files, done.stats)
+
+    return build_once(config, inputs, root, work)
+
+
+def _score(
+    inputs: dict[str, list[str]],
+    config: EvaluateConfig,
+    resources: Resources,
+    watch: Watch,
+    output: ShardOutput,
+) -> None:
+    started = time.monotonic()
+    data = Artifact(inputs["data"][0])
+    system = Artifact(inputs["system"][0]) if inputs.get("system") else None
+    device = choose_device(resources)
+    threads = threads_of(resources) if device.type == "cpu" else 1
+    context = Context(config, device, watch, threads)
+    if system is None:
+        scored = BASELINE_SCORERS[config.system](data, context)
+    else:
+        scored = MODELS[config.task](data, system, context)
+    rows = _rows(scored, config, system)
+    _write(scored, rows, output)
+    headline = {key: rows[0][key] for key in ("metric", "value", "low", "high")}
+    output.stats = {
+        "headline": headline,
+        "metrics": [row["metric"] for row in rows],
+        "samples": len(scored.ids),
+        "groups": len(set(scored.groups)),
+        **scored.stats,
+        "seconds_scoring": round(time.monotonic() - started, 2),
+    }
+
+
+def _rows(scored: Scored, config: EvaluateConfig, system: Artifact | None) -> list[dict[str, Any]]:
+    """Return a row for each metric, the headline's first."""
+    rows = []
+    for metric in (metric.name for metric in metrics_of(config.task)):
+        if metric not in scored.signatures:
+            continue
+        interval = bootstrap_interval(
+            metric, scored.statistics, list(scored.groups), config.bootstrap_samples, config.seed
+        )
+        rows.append(
+            {
+                "system": system.address.label if system else config.system,
+                "model_digest": system.address.digest if system else None,
+                "task": config.task,
+                "language": config.language,
+                "dataset": config.dataset,
+                "split": "test",
+                "metric": metric,
+                "signature": scored.signatures[metric],
+                **_rounded(interval),
+                "samples": len(scored.ids),
+                "seed": config.seed,
+            }
+        )
+    return rows
+
+
+def _rounded(interval: Interval) -> dict[str, float]:
+    return {name: float(f"{value:.{DIGITS}g}") for name, value in interval._asdict().items()}
+
+
+def _write(scored: Scored, rows: list[dict[str, Any]], output: ShardOutput) -> None:
+    _write_json(rows, "scores.json", "scores", output)
+    table = pa.table(
+        {
+            "example_id": list(scored.ids),
+            "group": list(scored.groups),
+            "prediction": pa.array(scored.predictions, pa.large_string()),
+            "statistics": scored.statistics.tolist(),
+        },
+        schema=SAMPLES,
+    )
+    path = output.path("samples.parquet")
+    pq.write_table(table, path, compression="zstd", row_group_size=ROWS_PER_GROUP)
+    output.add("samples.parquet", "samples", rows=table.num_rows)
+    if scored.generated is not None:
+        _write_json(scored.generated, "generated.json", "generated", output)
+
+
+def _write_json(rows: list[dict[str, Any]], name: str, role: str, output: ShardOutput) -> None:
+    text = json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
+    output.path(name).write_text(text + "\n", encoding="utf-8")
+    output.add(name, role, rows=len(rows))

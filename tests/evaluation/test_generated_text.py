@@ -1,0 +1,81 @@
+"""BLEU, chrF and ROUGE by way of statistics agree with the packages that define them."""
+
+import pytest
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from lmtrain.evaluation.generated_text import WordsAndCharacters, signatures_of_texts, statistics_of_texts
+from lmtrain.statistics import metric_from_statistics
+
+ENGLISH = [
+    ("hello there general kenobi", "hello there !"),
+    ("on our way to ankh morpork", "goodbye ankh morpork"),
+    ("The quick brown dog jumps on the log.", "The quick brown fox jumps over the lazy dog"),
+    ("", "An empty prediction."),
+    ("Return the sum of all elements.", "Return the sum of all elements."),
+]
+CHINESE = [
+    ("今天天气很好。", "今天天气非常好。"),
+    ("他在北京大学学习 Python 编程。", "他在北京学习 Python。"),
+    ("我们去图书馆看书。", "我们去图书馆看书。"),
+]
+
+
+def value(metric, pairs, language):
+    predictions, references = zip(*pairs, strict=True)
+    return metric_from_statistics(metric, statistics_of_texts(predictions, references, language))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "language", "tokenizer"), [(ENGLISH, "en", "13a"), (CHINESE, "zh", "zh"), (ENGLISH, "zh", "zh")]
+)
+def test_bleu_and_chrf_are_those_of_sacrebleu(pairs, language, tokenizer):
+    predictions, references = map(list, zip(*pairs, strict=True))
+    bleu = BLEU(tokenize=tokenizer).corpus_score(predictions, [references])
+    chrf = CHRF().corpus_score(predictions, [references])
+    assert value("bleu", pairs, language) == pytest.approx(bleu.score, abs=1e-9)
+    assert value("chrf", pairs, language) == pytest.approx(chrf.score, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["rouge1", "rouge2", "rougeL"])
+def test_rouge_on_english_is_that_of_rouge_score(name):
+    scorer = RougeScorer([name])
+    expected = [scorer.score(reference, prediction)[name].fmeasure for prediction, reference in ENGLISH]
+    assert value(name, ENGLISH, "en") == pytest.approx(sum(expected) / len(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "expected"),
+    [
+        ("hello goodbye", "goodbye", 2 / 3),
+        ("ankh morpork", "general kenobi", 0.0),
+        ("hello there", "hello there", 1.0),
+    ],
+)
+def test_rouge_of_public_cases(prediction, reference, expected):
+    assert value("rouge1", [(prediction, reference)], "en") == pytest.approx(expected)
+
+
+def test_identical_chinese_texts_score_full_marks_in_everything():
+    """rouge-score's own tokenizer gives 0, and BLEU's 13a sees one word, too short for 4-grams."""
+    text = "我们去图书馆看书"
+    assert RougeScorer(["rouge1"]).score(text, text)["rouge1"].fmeasure == 0
+    assert BLEU(tokenize="13a").corpus_score([text], [[text]]).score == 0
+    for metric in ("rouge1", "rouge2", "rougeL"):
+        assert value(metric, [(text, text)], "zh") == 1
+    for metric in ("bleu", "chrf"):
+        assert value(metric, [(text, text)], "zh") == pytest.approx(100)
+
+
+def test_chinese_rouge_counts_characters():
+    assert value("rouge1", [("今天天气好", "明天天气好")], "zh") == pytest.approx(4 / 5)
+    assert WordsAndCharacters().tokenize("用 NumPy 2 计算，很快！") == [
+        "用", "numpy", "2", "计", "算", "很", "快",
+    ]  # fmt: skip
+
+
+def test_bleu_names_its_tokenizer():
+    assert "tok:13a" in signatures_of_texts("en")["bleu"]
+    assert "tok:zh" in signatures_of_texts("zh")["bleu"]
+    assert "nrefs:1" in signatures_of_texts("zh")["chrf"]

@@ -1,0 +1,146 @@
+"""The one stage graph: each node after what it needs, addresses that don't depend on what runs it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmtrain.config import Resources
+from lmtrain.errors import RecipeError, ResourceError
+from lmtrain.graph import STAGES, Node, check_resources, needed, nodes_of, open_line, plan
+from lmtrain.recipe import Recipe, load_recipe, parse_recipe
+
+RECIPES = sorted((Path(__file__).parent.parent / "flows" / "recipes").glob("*.yaml"))
+
+RAW: dict[str, Any] = {
+    "name": "small",
+    "ingest": {"docstrings": [{"alias": "python", "packages": ["click"]}]},
+    "label": {"docstrings": [{"alias": "package", "label": "package"}]},
+    "finetune": {"classification": [{"name": "first", "data": "package"}]},
+}
+
+
+def recipe(**changes: Any) -> Recipe:
+    return parse_recipe({**RAW, **changes})
+
+
+def addresses(**changes: Any) -> dict[str, str]:
+    return {f"{n.stage} {n.label}": n.address.digest for n in nodes_of(recipe(**changes))}
+
+
+def moved(**changes: Any) -> set[str]:
+    """Return the stages whose addresses differ from those of the unchanged recipe."""
+    before = addresses()
+    return {name.split()[0] for name, digest in addresses(**changes).items() if before.get(name) != digest}
+
+
+def test_every_stage_has_a_module_and_every_node_a_stage():
+    assert {node.stage for node in nodes_of(recipe())} == set(STAGES)
+
+
+def test_each_node_stands_after_what_it_needs():
+    nodes = nodes_of(recipe())
+    for place, node in enumerate(nodes):
+        for given in [one for many in node.inputs.values() for one in many]:
+            assert nodes.index(given) < place
+
+
+def test_what_a_target_needs_is_all_that_leads_to_it_once_and_in_order():
+    nodes = nodes_of(recipe())
+    by_stage = {node.stage: node for node in nodes}
+    assert [node.stage for node in needed([by_stage["tokenize"]])] == [
+        "ingest",
+        "curate",
+        "train_tokenizer",
+        "tokenize",
+    ]
+    assert needed([by_stage["ingest"]]) == [by_stage["ingest"]]
+    assert needed([nodes[-1], by_stage["curate"]])[-1] is nodes[-1]
+    assert set(needed([nodes[-1]])) == set(nodes), "the report needs everything"
+
+
+def test_each_task_is_tuned_from_pretrained_and_from_random_weights():
+    tuned = [node.label for node in nodes_of(recipe()) if node.stage == "finetune"]
+    assert tuned == ["first-pretrained", "first-random"]
+
+
+def test_with_what_it_runs_and_where_it_lies_moves_nothing():
+    resources = {
+        "workers": 64,
+        "device": "cuda",
+        "sharding": "zero3",
+        "micro_batch_size": 1,
+        "compile": False,
+    }
+    assert moved(resources=resources) == set()
+    assert moved(root="s3://elsewhere/runs") == set()
+
+
+def test_a_change_moves_its_stage_and_those_after_it():
+    assert moved(evaluate={"bootstrap_samples": 11}) == {"evaluate", "report"}
+    assert moved(pretrain={"max_steps": 7}) == {"pretrain", "finetune", "evaluate", "report"}
+    assert moved(tokenize={"min_frequency": 3}) == {
+        "train_tokenizer",
+        "tokenize",
+        "pretrain",
+        "finetune",
+        "evaluate",
+        "report",
+    }
+    assert "ingest" not in moved(curate={"preset": "none"})
+    assert moved(name="other") == {"report"}
+
+
+def test_defaults_spelled_out_move_nothing():
+    assert moved(pretrain={"max_steps": 600, "architecture": "llama"}, split={"seed": 0}) == set()
+
+
+def test_a_new_file_is_a_new_corpus_and_a_moved_folder_is_the_same(tmp_path):
+    def digest(folder: str) -> str:
+        source = {"files": [{"alias": "mine", "urls": [str(tmp_path / folder)]}]}
+        return nodes_of(parse_recipe({"name": "mine", "ingest": source}))[0].address.digest
+
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.txt").write_text("one")
+    first = digest("here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert digest("there") == first
+    (tmp_path / "there" / "b.txt").write_text("two")
+    assert digest("there") != first
+
+
+def test_a_plan_estimates_the_disk_of_what_is_new(root):
+    lines = plan(nodes_of(recipe()), root)
+    assert not any(line.hit for line in lines)
+    assert all(line.disk_bytes > 0 for line in lines)
+    tokenize = next(line for line in lines if line.node.stage == "tokenize")
+    assert tokenize.disk_bytes < lines[0].node.source_bytes, "documents reach it twice but count once"
+
+
+def test_more_workers_than_cpus_are_left_to_the_cluster_that_is_named(monkeypatch):
+    many = Resources(workers=4096)
+    with pytest.raises(ResourceError, match="name a cluster by RAY_ADDRESS"):
+        check_resources(many)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    check_resources(many)
+
+
+def test_a_line_is_opened_with_an_absolute_root_that_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root, nodes = open_line(recipe(root="runs", resources={"workers": 1}))
+    assert root == str(tmp_path / "runs")
+    assert isinstance(nodes[0], Node)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_that_ships_is_valid(path):
+    assert load_recipe(path).name == path.stem
+
+
+def test_a_root_given_beside_the_recipe_wins(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: small\nroot: here\ningest: {docstrings: [{alias: p, packages: [click]}]}\n")
+    assert load_recipe(path).root == "here"
+    assert load_recipe(path, root="there").root == "there"
+    with pytest.raises(RecipeError, match="root"):
+        load_recipe(path, root="")

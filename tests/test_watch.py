@@ -1,0 +1,64 @@
+"""What a person sees of the work: bars in a terminal, lines where there is none."""
+
+from lmtrain import watch as watching
+from lmtrain.watch import Clock, TerminalWatch
+
+
+def test_where_no_terminal_is_a_line_says_how_far_it_is_and_what_is_left(capsys, monkeypatch):
+    monkeypatch.setattr(watching, "SECONDS_BETWEEN_LINES", 0.0)
+    watch = TerminalWatch("ingest python", interactive=False)
+    for done in (0, 1, 2):
+        watch.progress(done, 4, "shards")
+    watch.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert "ingest python" in lines[-1]
+    assert "2/4" in lines[-1]
+
+
+def test_lines_come_ten_seconds_apart(capsys):
+    watch = TerminalWatch("ingest", interactive=False)
+    for done in range(1000):
+        watch.progress(done, 1000, "shards")
+    watch.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar_with_figures(capsys):
+    watch = TerminalWatch("pretrain", interactive=True)
+    watch.progress(0, 10, "steps")
+    watch.figures(5, loss=1.23456, secret_figure=7)
+    watch.progress(10, 10, "steps")
+    watch.close()
+    shown = capsys.readouterr().err
+    assert "10/10" in shown
+    assert "loss=1.235" in shown
+    assert "secret_figure" not in shown
+
+
+def test_a_new_unit_is_a_new_bar_and_what_was_there_counts_as_no_work(capsys):
+    watch = TerminalWatch("curate", interactive=True)
+    watch.progress(3, 5, "shards")
+    assert watch.bar is not None
+    assert watch.bar.initial == 3
+    watch.progress(1, 2, "passes")
+    assert (watch.bar.n, watch.bar.total) == (1, 2)
+    watch.close()
+    watch.close()
+
+
+def test_a_line_of_a_worker_says_which_one(capsys):
+    watch = TerminalWatch("pretrain", interactive=False)
+    watch.log(1, "node-7", "loss is not a number")
+    watch.log(-1, "", "waiting for CPUs")
+    assert capsys.readouterr().err.splitlines() == [
+        "  [rank 1 on node-7] loss is not a number",
+        "  waiting for CPUs",
+    ]
+
+
+def test_a_clock_is_due_once_in_its_time():
+    assert not Clock(100).due()
+    clock = Clock(0)
+    assert clock.due()
+    assert clock.due()
