@@ -192,3 +192,12 @@ def test_the_same_examples_in_other_groups_are_refused():
 def test_statistics_of_unlike_length_are_refused():
     with pytest.raises(StageError, match="different lengths"):
         statistics_of(samples([[1, 2, 3], [1]]))
+
+
+def test_a_class_that_a_resample_lacks_does_not_count_in_its_macro_f1():
+    """As in scikit-learn, whose average is over the labels that occur."""
+    right_of_two = [1, 0, 0, 1, 0, 0, 1, 0, 0]
+    wrong_of_two = [0, 0, 0, 0, 1, 0, 1, 0, 0]
+    assert metric_from_statistics("f1_macro", np.array([right_of_two])) == 1
+    found = metric_from_statistics("f1_macro", np.array([right_of_two, wrong_of_two]))
+    assert found == pytest.approx((2 / 3 + 0) / 2)

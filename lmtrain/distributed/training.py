@@ -17,8 +17,10 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from lmtrain.config import Resources
 from lmtrain.distributed.cluster import connect
+from lmtrain.distributed.relay import Relay
 from lmtrain.distributed.waiting import tell_while_waiting
 from lmtrain.errors import LmtrainError
+from lmtrain.manifest import Attempt, Built
 from lmtrain.training.process import Process
 from lmtrain.watch import Watch
 
@@ -29,33 +31,25 @@ POLL_SECONDS = 0.5
 RESTARTS = 2
 
 
-class _Relay:
-    """Carries what workers tell, and whether they shall stop."""
+def train_model(
+    function: TrainingFunction, spec: dict[str, Any], attempt: Attempt, resources: Resources, watch: Watch
+) -> Built:
+    """Run a training function that leaves its model in the attempt's shard `model`, unless it is there.
 
-    def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
-        self.stop = False
-        self.result: dict[str, Any] | None = None
-        self.error: LmtrainError | None = None
-
-    def tell(self, kind: str, payload: dict[str, Any]) -> None:
-        self.told.append((kind, payload))
-
-    def take(self, stop: bool) -> list[tuple[str, dict[str, Any]]]:
-        """Return what was told since the last call."""
-        self.stop = self.stop or stop
-        told, self.told = self.told, []
-        return told
-
-    def stopped(self) -> bool:
-        return self.stop
-
-    def finish(self, result: dict[str, Any] | None, error: LmtrainError | None) -> None:
-        self.result = result or self.result
-        self.error = self.error or error
-
-    def outcome(self) -> tuple[dict[str, Any] | None, LmtrainError | None]:
-        return self.result, self.error
+    Args:
+        function: gets `spec` with `attempt` and `resources` added.
+        spec: the config, and the URLs of what the training reads.
+        attempt: what the model belongs to.
+        resources: on what it is trained.
+        watch: as for `launch`.
+    """
+    result = attempt.finished("model")
+    if result is None:
+        whole = {**spec, "attempt": attempt, "resources": resources}
+        launch(function, whole, resources, watch, name=f"{attempt.address.label}-{attempt.id}")
+        result = attempt.finished("model")
+        assert result is not None, "rank 0 recorded it"
+    return Built(result.files, result.stats)
 
 
 def launch(
@@ -77,7 +71,7 @@ def launch(
         LmtrainError: as raised by the function.
     """
     connect(resources)
-    relay: Any = ray.remote(num_cpus=0)(_Relay).remote()
+    relay: Any = ray.remote(num_cpus=0)(Relay).remote()
     gpu = resources.device == "cuda" or (
         resources.device == "auto" and ray.cluster_resources().get("GPU", 0) >= resources.workers
     )

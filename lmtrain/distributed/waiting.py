@@ -5,6 +5,7 @@ read from the cluster's own tables (placement groups, actors, tasks, jobs),
 because the state API needs the dashboard, which a head of our own doesn't run.
 """
 
+import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -61,6 +62,14 @@ def who_holds_cpus() -> str:
     return f"{free:g} of {total:g} CPUs are free; held: {', '.join(told) or 'nothing that is known of'}"
 
 
+def held_by_others() -> str | None:
+    """Return what `who_holds_cpus` says, or None where this program itself holds all that is held."""
+    own = f", pid {os.getpid()}"
+    if all(holder.program.endswith(own) for holder in holders()):
+        return None
+    return who_holds_cpus()
+
+
 def holders() -> list[Holder]:
     """Return what holds CPUs: placement groups whole, and the actors and tasks outside of them."""
     jobs = {job["JobID"]: f"{job['Entrypoint']}, pid {job['DriverPid']}" for job in cluster.job_table()}
@@ -112,7 +121,7 @@ def tell_while_waiting(
     *,
     patience: float = PATIENCE_SECONDS,
     again: float = AGAIN_SECONDS,
-    look: Callable[[], str] = who_holds_cpus,
+    look: Callable[[], str | None] = held_by_others,
 ) -> threading.Thread:
     """Log, from a thread of its own, that the run waits for CPUs and who holds them, until it is ready.
 
@@ -121,7 +130,7 @@ def tell_while_waiting(
         ready: set by the caller when what was waited for is there, or was given up.
         patience: seconds of waiting that aren't worth a word.
         again: seconds between two lines.
-        look: says who holds the CPUs.
+        look: says who holds the CPUs; None where nobody else does, and the workers only start.
 
     Returns:
         The thread; it ends by itself once `ready` is set.
@@ -135,7 +144,8 @@ def tell_while_waiting(
                 held = look()
             except RayError as error:
                 held = f"who holds them can't be told ({error})"
-            watch.log(-1, "", f"waiting for CPUs: {held}")
+            if held is not None:
+                watch.log(-1, "", f"waiting for CPUs: {held}")
 
     thread = threading.Thread(target=tell, name="tell-while-waiting", daemon=True)
     thread.start()

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from lmtrain.errors import StageError
 from lmtrain.finetuning.config import ClassificationConfig
-from lmtrain.finetuning.examples import Rejection, Row, pad_of, pad_rows
-from lmtrain.objectives.base import IGNORED, Batch, summed_cross_entropy
+from lmtrain.finetuning.examples import Rejection, Row, pad_of
+from lmtrain.finetuning.task import Supervised
 
 
-class Classification:
+class Classification(Supervised):
     """The text's first `max_length` tokens decide its label."""
 
     def __init__(
@@ -55,21 +54,6 @@ class Classification:
             "pad_token_id": self.pad,
             "task_specific_params": {"classification": {"max_length": self.config.max_length}},
         }
-
-    def collate(self, rows: Sequence[Row], indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
-        """Pad rows on the right; nothing is random."""
-        return pad_rows(rows, self.pad)
-
-    def targets(self, batch: Batch) -> int:
-        """Return the number of examples."""
-        return int((batch["labels"] != IGNORED).sum())
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the summed cross-entropy of the labels, in nats."""
-        logits = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-        ).logits
-        return summed_cross_entropy(logits, batch["labels"])
 
     def use(self) -> str:
         """Return Python code for the model card."""

@@ -1,7 +1,7 @@
 """A model and a labelled set to a model of one task."""
 
 from lmtrain.config import Resources
-from lmtrain.distributed.training import launch
+from lmtrain.distributed.training import train_model
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.finetuning.worker import train
 from lmtrain.manifest import Attempt, Built, build_once
@@ -18,18 +18,7 @@ def build(
     """
 
     def work(attempt: Attempt) -> Built:
-        result = attempt.finished("model")
-        if result is None:
-            spec = {
-                "config": config,
-                "resources": resources,
-                "attempt": attempt,
-                "model": inputs["model"][0],
-                "labelled": inputs["labelled"][0],
-            }
-            launch(train, spec, resources, watch, name=f"{attempt.address.label}-{attempt.id}")
-            result = attempt.finished("model")
-            assert result is not None, "rank 0 recorded it"
-        return Built(result.files, result.stats)
+        spec = {"config": config, "model": inputs["model"][0], "labelled": inputs["labelled"][0]}
+        return train_model(train, spec, attempt, resources, watch)
 
     return build_once(config, inputs, root, work)

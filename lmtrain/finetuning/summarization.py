@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from lmtrain.finetuning.config import SummarizationConfig
-from lmtrain.finetuning.examples import Rejection, Row, pad_of, pad_rows
-from lmtrain.objectives.base import IGNORED, Batch, summed_cross_entropy
+from lmtrain.finetuning.examples import Rejection, Row, pad_of
+from lmtrain.finetuning.task import Supervised
+from lmtrain.objectives.base import IGNORED
 
 SUFFIX = "\nTL;DR:"
 """What stands between document and summary (Radford et al. 2019)."""
 
 
-class Summarization:
+class Summarization(Supervised):
     """Only the summary and its end are targets."""
 
     def __init__(
@@ -56,21 +56,6 @@ class Summarization:
                 }
             },
         }
-
-    def collate(self, rows: Sequence[Row], indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
-        """Pad rows on the right; nothing is random."""
-        return pad_rows(rows, self.pad)
-
-    def targets(self, batch: Batch) -> int:
-        """Return the number of tokens of the summaries, their ends included."""
-        return int((batch["labels"] != IGNORED).sum())
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the summed cross-entropy of the summaries' tokens, in nats."""
-        logits = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-        ).logits
-        return summed_cross_entropy(logits, batch["labels"])
 
     def use(self) -> str:
         """Return Python code for the model card."""

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from lmtrain.finetuning.config import FinetuneConfig
-from lmtrain.finetuning.examples import Rejection, Row
-from lmtrain.objectives.base import Batch
+from lmtrain.finetuning.examples import Rejection, Row, pad_rows
+from lmtrain.objectives.base import IGNORED, Batch, Objective, summed_cross_entropy
 
 
-class Task(Protocol):
-    """What a model is fine-tuned for; also an `Objective`."""
+class Task(Objective, Protocol):
+    """What a model is fine-tuned for."""
 
     def __init__(
         self, config: FinetuneConfig, tokenizer: PreTrainedTokenizerBase, examples: Sequence[dict[str, Any]]
@@ -29,18 +29,28 @@ class Task(Protocol):
         """Return the fields of the model's config that the task sets."""
         ...
 
-    def collate(self, rows: Sequence[Row], indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
-        """Turn rows into a batch."""
-        ...
-
-    def targets(self, batch: Batch) -> int:
-        """Return how many targets a batch has."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the summed loss in nats."""
-        ...
-
     def use(self) -> str:
         """Return Python code that uses the exported folder, for the model card."""
         ...
+
+
+class Supervised:
+    """The objective of tasks whose rows bring labels: cross-entropy of the labels. Nothing is random."""
+
+    pad: int
+    """Id of the padding token."""
+
+    def collate(self, rows: Sequence[Row], indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
+        """Pad rows on the right."""
+        return pad_rows(rows, self.pad)
+
+    def targets(self, batch: Batch) -> int:
+        """Return the number of labels."""
+        return int((batch["labels"] != IGNORED).sum())
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the summed cross-entropy of the labels, in nats."""
+        logits = model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+        ).logits
+        return summed_cross_entropy(logits, batch["labels"])

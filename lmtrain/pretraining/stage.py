@@ -1,7 +1,7 @@
 """Shards and a tokenizer to a pretrained model."""
 
 from lmtrain.config import Resources
-from lmtrain.distributed.training import launch
+from lmtrain.distributed.training import train_model
 from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact, Attempt, Built, build_once
 from lmtrain.pretraining.config import PretrainConfig
@@ -23,18 +23,7 @@ def build(
             raise StageError(f"no tokens in the {split} split: add documents, or set `split` to other shares")
 
     def work(attempt: Attempt) -> Built:
-        result = attempt.finished("model")
-        if result is None:
-            spec = {
-                "config": config,
-                "resources": resources,
-                "attempt": attempt,
-                "shards": inputs["shards"][0],
-                "tokenizer": inputs["tokenizer"][0],
-            }
-            launch(train, spec, resources, watch, name=f"{attempt.address.label}-{attempt.id}")
-            result = attempt.finished("model")
-            assert result is not None, "rank 0 recorded it"
-        return Built(result.files, result.stats)
+        spec = {"config": config, "shards": inputs["shards"][0], "tokenizer": inputs["tokenizer"][0]}
+        return train_model(train, spec, attempt, resources, watch)
 
     return build_once(config, inputs, root, work)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import CONTEXT
+from evaluation_line import CONTEXT
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoModelForSequenceClassification
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import CONTEXT, tiny_model
+from evaluation_line import CONTEXT, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 

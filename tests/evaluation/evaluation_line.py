@@ -1,0 +1,226 @@
+"""Artifacts of the shapes that the other stages make, tiny, in English and Chinese."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from lmtrain.config import StageConfig
+from lmtrain.curation.config import CurateConfig
+from lmtrain.finetuning.config import ClassificationConfig, SummarizationConfig
+from lmtrain.ingestion.config import LabelConfig, LabelledFiles
+from lmtrain.manifest import Attempt, Built, ShardOutput, build_once
+from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.schemas import DOCUMENTS, LABELLED, SPLITS, shard_schema
+from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig
+
+TEXTS = {
+    "en": [
+        f"The {size} {animal} {verb} over the {thing}. It was number {number}."
+        for number, (size, animal, verb, thing) in enumerate(
+            (size, animal, verb, thing)
+            for size in ("quick", "small", "old")
+            for animal in ("fox", "dog", "cat")
+            for verb in ("jumps", "looks")
+            for thing in ("lazy river", "wall")
+        )
+    ],
+    "zh": [
+        f"{who}在{where}{does}。这是第{number}次。"
+        for number, (who, where, does) in enumerate(
+            (who, where, does)
+            for who in ("我们", "他们", "老师")
+            for where in ("学校", "北京", "图书馆")
+            for does in ("看书", "写字", "唱歌", "讨论天气")
+        )
+    ],
+}
+CONTEXT = 32
+
+
+def artifact(
+    config: StageConfig, inputs: dict[str, list[str]], root: str, write: Callable[[ShardOutput], None]
+) -> str:
+    """Wrap what `write` writes into an artifact of the stage of `config`."""
+
+    def work(attempt: Attempt) -> Built:
+        with attempt.shard("all") as output:
+            write(output)
+        assert output.result is not None
+        return Built(output.result.files, output.result.stats)
+
+    return build_once(config, inputs, root, work)
+
+
+class Line:
+    """The artifacts before evaluation, in one language, under one root."""
+
+    def __init__(self, root: str, language: str = "en") -> None:
+        self.root = root
+        self.language = language
+        self.texts = TEXTS[language]
+        self.tokenizer = train_tokenizer(self.texts)
+        self.documents_url = self.documents(self.texts)
+        self.tokenizer_url = artifact(
+            TokenizerConfig(vocab_size=len(self.tokenizer)),
+            {"documents": [self.documents_url]},
+            root,
+            lambda output: self._write_tokenizer(output, "tokenizer", "tokenizer"),
+        )
+        self.shards_url = self.shards()
+
+    def documents(self, texts: list[str]) -> str:
+        """Documents of which the last third is for testing; two of a group."""
+        rows = [
+            {
+                "id": f"d{index:03d}",
+                "text": text,
+                "source": "tale",
+                "url": "",
+                "license": "",
+                "group": f"g{index // 2}",
+                "split": split_of(index, len(texts)),
+                "metadata": "{}",
+                "language": self.language,
+                "language_score": 1.0,
+                "cluster": f"d{index:03d}",
+            }
+            for index, text in enumerate(texts)
+        ]
+
+        def write(output: ShardOutput) -> None:
+            pq.write_table(pa.Table.from_pylist(rows, DOCUMENTS), output.path("documents.parquet"))
+            output.add("documents.parquet", "documents", rows=len(rows))
+
+        return artifact(CurateConfig(preset="none"), {"corpora": []}, self.root, write)
+
+    def shards(self) -> str:
+        """Shards of the documents, one for each split."""
+        ids = self.tokenizer(self.texts, add_special_tokens=False)["input_ids"]
+
+        def write(output: ShardOutput) -> None:
+            for split in SPLITS:
+                rows = [
+                    {"id": f"d{index:03d}", "input_ids": tokens, "bytes": len(text.encode())}
+                    for index, (text, tokens) in enumerate(zip(self.texts, ids, strict=True))
+                    if split_of(index, len(ids)) == split
+                ]
+                table = pa.Table.from_pylist(rows, shard_schema(len(self.tokenizer)))
+                with pa.ipc.new_stream(str(output.path(f"{split}.arrow")), table.schema) as writer:
+                    writer.write_table(table, max_chunksize=3)
+                output.add(f"{split}.arrow", "shards", rows=len(rows), split=split, source="tale")
+
+        inputs = {"documents": [self.documents_url], "tokenizer": [self.tokenizer_url]}
+        return artifact(ShardsConfig(), inputs, self.root, write)
+
+    def labelled(self, task: str, rows: list[dict[str, Any]], alias: str = "set") -> str:
+        """A labelled set; ids and groups are made up, splits go by place unless the rows say otherwise."""
+
+        def write(output: ShardOutput) -> None:
+            for split in SPLITS:
+                chosen = [
+                    {
+                        "id": f"e{index:03d}",
+                        "group": f"g{index // 2}",
+                        "source": "s",
+                        "license": "",
+                        "split": split,
+                        **row,
+                    }
+                    for index, row in enumerate(rows)
+                    if row.get("split", split_of(index, len(rows))) == split
+                ]
+                name = f"{split}.parquet"
+                pq.write_table(pa.Table.from_pylist(chosen, LABELLED[task]), output.path(name))
+                output.add(name, "labelled", rows=len(chosen), split=split)
+
+        config = LabelConfig(files=LabelledFiles(alias=alias, task=task, urls=["x"]), listing="0")
+        return artifact(config, {}, self.root, write)
+
+    def language_model(self, model: LlamaForCausalLM | None = None) -> str:
+        """A random language model with the line's tokenizer."""
+        return self._model_artifact(PretrainConfig(), model or tiny_model(self.tokenizer))
+
+    def classifier(self, labels: list[str]) -> str:
+        """A random classifier."""
+        torch.manual_seed(0)
+        config = tiny_config(self.tokenizer, num_labels=len(labels))
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: index for index, label in enumerate(labels)}
+        config.task_specific_params = {"classification": {"max_length": CONTEXT}}
+        model = LlamaForSequenceClassification(config)
+        torch.nn.init.normal_(model.score.weight)
+        return self._model_artifact(ClassificationConfig(name="c", data="set"), model)
+
+    def summarizer(self) -> str:
+        """A random summarizer."""
+        model = tiny_model(self.tokenizer)
+        model.config.task_specific_params = {
+            "summarization": {"suffix": "\nTL;DR:", "max_length": CONTEXT, "max_new_tokens": 8}
+        }
+        return self._model_artifact(SummarizationConfig(name="s", data="set"), model)
+
+    def _model_artifact(self, config: StageConfig, model: Any) -> str:
+        def write(output: ShardOutput) -> None:
+            model.save_pretrained(output.path("model/config.json").parent)
+            self._write_tokenizer(output, "model", "weights")
+
+        return artifact(config, {"shards": [self.shards_url]}, self.root, write)
+
+    def _write_tokenizer(self, output: ShardOutput, folder: str, role: str) -> None:
+        self.tokenizer.save_pretrained(output.path(f"{folder}/tokenizer.json").parent)
+        output.add_folder(folder, role)
+
+
+def split_of(index: int, count: int) -> str:
+    return "test" if index * 3 >= count * 2 else "validation" if index % 5 == 4 else "train"
+
+
+def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<|endoftext|>", "<|pad|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|endoftext|>",
+        bos_token="<|endoftext|>",
+        pad_token="<|pad|>",
+    )
+
+
+def tiny_config(tokenizer: PreTrainedTokenizerFast, **more: Any) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+        initializer_range=0.3,  # so that positions and neighbors matter
+        **more,
+    )
+
+
+def tiny_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(tiny_config(tokenizer)).eval()
