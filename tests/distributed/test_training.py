@@ -61,6 +61,6 @@ def test_a_killed_worker_is_started_again_and_the_result_comes_back(tmp_path):
 
 def test_what_a_person_shall_read_is_raised_as_it_is():
     seen = Seen()
-    with pytest.raises(StageError, match="^lower learning_rate$"):
+    with pytest.raises(StageError, match=r"^lower learning_rate$"):
         launch(refuses, {}, RESOURCES, seen, name="refuses")
     assert {(0, "about to refuse"), (1, "about to refuse")} <= set(seen.lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from own_files import write_own_files
 from recording import Recorder
-from running import Machine
+from running import FLOWS, Machine
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -28,14 +28,14 @@ class OwnLine:
         self.machine = machine
         self.root = str(folder / "runs")
         self.files = write_own_files(folder / "data")
-        self.recipe = self.files.write_recipe(folder / "local-files.yaml", self.root, "data")
+        self.recipe = self.files.write_recipe(folder / "local-files.yaml", self.root, "mine")
         self.recorder = Recorder(folder / "recorded")
 
     def run(self) -> str:
         """Run the line and look at its sockets meanwhile; return what it told."""
         machine = Machine(self.machine.folder, self.machine.ray, self.recorder.environment())
         look = self.recorder.sampler(machine)
-        return machine.run("flows", "run", str(self.recipe), while_running=look)
+        return machine.run(FLOWS, "run", str(self.recipe), while_running=look)
 
 
 @pytest.fixture(scope="session")

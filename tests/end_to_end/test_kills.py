@@ -1,4 +1,4 @@
-"""A run that is killed at any moment leaves nothing half made; run again it ends as if nothing had happened."""
+"""A run may be killed at any moment: nothing half made is taken, and the next one ends as if nothing was."""
 
 import os
 import shutil
