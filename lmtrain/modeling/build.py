@@ -16,14 +16,31 @@ HEADS = {
 """Which head a task's model has."""
 
 
+def attention_kernel(device: torch.device, compiled: bool, row_tokens: int) -> str:
+    """Return how attention is computed fastest.
+
+    On a CPU, plain attention fused by the compiler beats PyTorch's own kernel
+    where rows are short (by about 1.3 at 256 tokens); its scores stand whole in
+    memory, so long rows go through the kernel.
+    """
+    return "eager" if device.type == "cpu" and compiled and row_tokens <= 512 else "sdpa"
+
+
 def new_causal_lm(
-    config: ModelConfig, vocabulary: int, positions: int, end: int, pad: int, seed: int, device: torch.device
+    config: ModelConfig,
+    vocabulary: int,
+    positions: int,
+    end: int,
+    pad: int,
+    seed: int,
+    device: torch.device,
+    attention: str = "sdpa",
 ) -> PreTrainedModel:
     """Return a causal language model with random weights that follow from the seed."""
     shape = ARCHITECTURES.get(config.architecture)(config, vocabulary, positions, end, pad)
     torch.manual_seed(seed)
     return _on(
-        device, AutoModelForCausalLM.from_config(shape, attn_implementation="sdpa", dtype=torch.float32)
+        device, AutoModelForCausalLM.from_config(shape, attn_implementation=attention, dtype=torch.float32)
     )
 
 

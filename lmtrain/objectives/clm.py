@@ -12,8 +12,10 @@ from lmtrain.objectives.base import IGNORED, Batch, summed_cross_entropy
 class CausalLM:
     """Next-token prediction over packed rows, in which no token sees another document."""
 
-    def __init__(self, pad: int) -> None:
+    def __init__(self, pad: int, *, compiled: bool = False) -> None:
+        """Take the id of the padding token, and whether the loss is compiled."""
         self.pad = pad
+        self.cross_entropy = torch.compile(summed_cross_entropy) if compiled else summed_cross_entropy
 
     def collate(self, rows: Sequence, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
         """Stack packed rows.
@@ -50,7 +52,7 @@ class CausalLM:
             attention_mask=document_mask(batch["document"]),
             use_cache=False,
         ).logits
-        return summed_cross_entropy(logits, batch["labels"])
+        return self.cross_entropy(logits, batch["labels"])
 
 
 def _positions(document: np.ndarray) -> np.ndarray:
@@ -68,7 +70,9 @@ def document_mask(document: Tensor) -> Tensor:
         document: number of the document of each token, shape (rows, T).
 
     Returns:
-        Booleans of shape (rows, 1, T, T), True where attention is allowed.
+        What is added to the attention scores, shape (rows, 1, T, T): 0 where
+        attention is allowed, the least float32 elsewhere.
     """
-    same = document[:, :, None] == document[:, None, :]
-    return torch.tril(same).unsqueeze(1)
+    allowed = torch.tril(document[:, :, None] == document[:, None, :])
+    mask = torch.full(allowed.shape, torch.finfo(torch.float32).min, device=document.device)
+    return mask.masked_fill_(allowed, 0.0).unsqueeze(1)

@@ -6,8 +6,9 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from lmtrain.config import Resources
 from lmtrain.manifest import Artifact, Attempt
-from lmtrain.modeling.build import new_causal_lm, parameter_count, repeated_layers
+from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
 from lmtrain.pretraining.card import model_card
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.registry import OBJECTIVES
@@ -29,6 +30,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     """
     config: PretrainConfig = spec["config"]
     attempt: Attempt = spec["attempt"]
+    resources: Resources = spec["resources"]
     shards, tokenizer_artifact = Artifact(spec["shards"]), Artifact(spec["tokenizer"])
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_artifact.folder("tokenizer"))
     model = new_causal_lm(
@@ -39,13 +41,14 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         tokenizer.pad_token_id,
         config.seed,
         process.device,
+        attention_kernel(process.device, resources.compile, config.row_tokens),
     )
     parameters = parameter_count(model)
     width = config.num_hidden_layers * config.hidden_size * config.row_tokens
     job = Job(
         model=model,
         layers=repeated_layers(model),
-        objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id),
+        objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id, compiled=resources.compile),
         rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id),
         validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id),
         bytes_per_target=bytes_per_target(shards, "validation"),
@@ -55,7 +58,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         log_folder=live_folder(attempt),
         flops_per_token=6 * parameters + 6 * width,
     )
-    outcome = Trainer(job, spec["resources"], process).run()
+    outcome = Trainer(job, resources, process).run()
     figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
     weights = whole_weights(model)
     if process.leads:

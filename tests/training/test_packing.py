@@ -80,4 +80,4 @@ def test_the_mask_lets_a_token_see_earlier_tokens_of_its_document_only(paths):
     document = batch["document"][0]
     for query in range(8):
         for key in range(8):
-            assert bool(mask[query, key]) == (key <= query and document[query] == document[key])
+            assert bool(mask[query, key] == 0) == (key <= query and document[query] == document[key])

@@ -1,0 +1,62 @@
+"""Causal language modeling over packed rows: no token sees another document."""
+
+import numpy as np
+import pytest
+import torch
+
+from lmtrain.modeling.build import new_causal_lm
+from lmtrain.modeling.config import ModelConfig
+from lmtrain.objectives.base import IGNORED
+from lmtrain.objectives.clm import CausalLM, document_mask
+from lmtrain.training.packing import PADDING, PackedRow
+
+SHAPE = ModelConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+DOCUMENT = np.array([0, 0, 0, 1, 1, 1, 1, 2])
+
+
+def batch_of(tokens: list[int]) -> dict[str, torch.Tensor]:
+    return CausalLM(pad=1).collate([PackedRow(np.array(tokens), DOCUMENT)], np.zeros(1), np.zeros(1), 0)
+
+
+def logits_of(batch: dict[str, torch.Tensor], attention: str) -> torch.Tensor:
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"), attention).eval()
+    with torch.no_grad():
+        return model(
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"],
+            attention_mask=document_mask(batch["document"]),
+        ).logits[0]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_another_document_changes_nothing(attention):
+    ours = logits_of(batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3]), attention)
+    theirs = logits_of(batch_of([0, 15, 16, 0, 7, 8, 9, 0, 3]), attention)
+    assert not torch.allclose(ours[1:3], theirs[1:3])
+    assert torch.equal(ours[3:], theirs[3:])
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_packed_document_is_read_as_if_it_stood_alone(attention):
+    packed = logits_of(batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3]), attention)[3:7]
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"), attention).eval()
+    with torch.no_grad():
+        alone = model(input_ids=torch.tensor([[0, 7, 8, 9]])).logits[0]
+    torch.testing.assert_close(packed, alone)
+
+
+def test_padding_is_never_a_target():
+    batch = batch_of([0, 5, 6, 0, 7, PADDING, PADDING, PADDING, PADDING])
+    assert batch["labels"][0].tolist() == [5, 6, 0, 7, IGNORED, IGNORED, IGNORED, IGNORED]
+    assert CausalLM(pad=1).targets(batch) == 4
+    assert (batch["input_ids"][0, 5:] == 1).all()
+
+
+def test_the_loss_of_even_odds_is_the_logarithm_of_the_vocabulary():
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
+    loss = CausalLM(pad=1).loss(model, batch).detach()
+    assert float(loss) == pytest.approx(8 * np.log(20), rel=1e-5)
