@@ -6,7 +6,10 @@ training: what couldn't be shown is said once in the log.
 
 import re
 import time
-from typing import Any
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import httpx
@@ -27,6 +30,25 @@ CANCEL_SECONDS = 5.0
 SHOWN_CURVES = ("loss", "validation_loss", "validation_bits_per_byte")
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def as_the_task(
+    method: Callable[Concatenate["PrefectWatch", P], R],
+) -> Callable[Concatenate["PrefectWatch", P], R]:
+    """Run a method with the settings and the run of the task, whichever thread calls it.
+
+    A thread begins with neither: Prefect would start a second server and talk to that.
+    """
+
+    @wraps(method)
+    def run(watch: "PrefectWatch", *args: P.args, **kwargs: P.kwargs) -> R:
+        return watch.context.copy().run(method, watch, *args, **kwargs)
+
+    return run
+
+
 class PrefectWatch:
     """Tells the page how far a task is. Made inside a task run; may be called from other threads.
 
@@ -38,6 +60,7 @@ class PrefectWatch:
         context = TaskRunContext.get()
         assert context is not None, "a PrefectWatch is made inside a task run"
         self.title = title
+        self.context = copy_context()
         self.logger = get_run_logger()
         self.task_run = context.task_run
         self.shown: dict[str, UUID] = {}
@@ -49,6 +72,7 @@ class PrefectWatch:
         self.told_unreachable = False
         self.stopped = False
 
+    @as_the_task
     def progress(self, done: float, total: float | None, unit: str) -> None:
         """Move the bar of this unit; where the total isn't known, log a line now and then."""
         first, last = unit not in self.started, total is not None and done >= total
@@ -64,6 +88,7 @@ class PrefectWatch:
             told += f", {duration(left)} to go"
         self.show(f"progress {unit}", "progress", 100.0 * done / total if total else 100.0, told)
 
+    @as_the_task
     def figures(self, step: int, **values: float) -> None:
         """Add to the curves, and draw them again when it is time to."""
         for name, value in values.items():
@@ -76,11 +101,13 @@ class PrefectWatch:
         """Show curves of the training, in place of those shown so far."""
         self.show("curves", "markdown", as_markdown(self.title, curves, draw_curves(curves)), self.title)
 
+    @as_the_task
     def log(self, rank: int, host: str, line: str) -> None:
         """Write a worker's line into the run's log."""
         where = f"[rank {rank} on {host}] " if rank >= 0 else ""
         self.logger.info("%s%s", where, line)
 
+    @as_the_task
     def cancelled(self) -> bool:
         """Tell whether somebody cancelled the run in the page."""
         if not self.stopped and self.cancel_clock.due() and self.task_run.flow_run_id is not None:

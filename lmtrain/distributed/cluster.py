@@ -8,8 +8,10 @@ of work needs it and stopped at the end of the session.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
+from ray._private import services
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray.exceptions import RayError
 
@@ -61,10 +63,29 @@ def _start_or_join() -> None:
     logging.getLogger(AUTHENTICATION_LOGGER).setLevel(logging.ERROR)
     try:
         if address in (None, "local"):
-            ray.init(address="local", include_dashboard=False, **quiet)
+            with _no_dashboard():
+                ray.init(address="local", include_dashboard=False, **quiet)
         else:  # a client, unlike a head, doesn't take the token that there is by itself
             maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
             ray.init(address=address, **quiet)
     except (ConnectionError, RayError) as error:
         told = " ".join(str(error).split())
         raise ResourceError(f"can't use the Ray cluster at {address or 'this machine'}: {told}") from error
+
+
+@contextmanager
+def _no_dashboard() -> Iterator[None]:
+    """Start no dashboard process at all with a cluster that is started in this block.
+
+    Told to go without, Ray still starts one for its usage reports, and even with
+    these off it asks the metadata services of three clouds whether it runs there.
+    """
+
+    def start_nothing(*arguments: Any, **options: Any) -> tuple[None, None]:
+        return None, None
+
+    kept, services.start_api_server = services.start_api_server, start_nothing
+    try:
+        yield
+    finally:
+        services.start_api_server = kept

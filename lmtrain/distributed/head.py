@@ -75,7 +75,7 @@ def head_command(port: int, dashboard_port: int) -> list[str]:
     start = [
         sys.executable,
         "-m",
-        "ray.scripts.scripts",
+        "lmtrain.distributed.quiet_head",
         "start",
         "--head",
         "--block",
