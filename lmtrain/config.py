@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lmtrain.errors import ResourceError
+
 
 class _Unaddressed:
     """Marks a field that neither enters a digest nor a manifest."""
@@ -20,7 +22,7 @@ UNADDRESSED = _Unaddressed()
 class Config(BaseModel):
     """Base of all configs: immutable, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     def addressed(self) -> dict[str, Any]:
         """Return what enters the digest: fields off their default, without the unaddressed ones."""
@@ -77,8 +79,8 @@ class SplitConfig(Config):
     """How groups of documents are dealt to splits; the same for pretraining and labelled sets."""
 
     seed: int = Field(default=0, ge=0, description="Seed of the hash that deals groups to splits.")
-    validation: float = Field(default=0.05, ge=0, lt=0.5, description="Share of groups for validation.")
-    test: float = Field(default=0.05, ge=0, lt=0.5, description="Share of groups for the test set.")
+    validation: float = Field(default=0.05, gt=0, lt=0.5, description="Share of groups for validation.")
+    test: float = Field(default=0.05, gt=0, lt=0.5, description="Share of groups for the test set.")
 
 
 class Resources(Config):
@@ -95,3 +97,24 @@ class Resources(Config):
     checkpoint_seconds: float = Field(
         default=60.0, gt=0, description="Least time between two checkpoints, in seconds."
     )
+
+    def check(self, cpus: int, where: str) -> None:
+        """Refuse what doesn't fit.
+
+        Args:
+            cpus: how many there are.
+            where: whose they are, for the text.
+
+        Raises:
+            ResourceError: the workers, or their threads, are more than the CPUs.
+        """
+        if self.workers > cpus:
+            raise ResourceError(
+                f"resources.workers is {self.workers}, but {where} has {cpus} CPUs: "
+                f"set it to at most {cpus}, or name a larger cluster by RAY_ADDRESS"
+            )
+        if self.workers * self.threads_per_worker > cpus:
+            raise ResourceError(
+                f"resources.threads_per_worker is {self.threads_per_worker} for {self.workers} workers, "
+                f"but {where} has {cpus} CPUs: their product may be at most that"
+            )

@@ -27,6 +27,10 @@ class StageError(LmtrainError):
     """A stage can't give a usable artifact, such as when nothing is left after filtering."""
 
 
+class DivergedError(StageError):
+    """A training's loss or gradient isn't finite."""
+
+
 class StorageError(LmtrainError):
     """Storage failed in a way that a later try may not: worth a retry."""
 

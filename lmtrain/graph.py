@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import TypeGuard
 
 from lmtrain import storage
 from lmtrain.config import Resources, StageConfig
-from lmtrain.errors import ResourceError
 from lmtrain.evaluation.config import BASELINES, EvaluateConfig, Task
 from lmtrain.finetuning.config import FinetuneConfig, SummarizationConfig
 from lmtrain.ingestion.config import DocstringsSource, FilesSource, IngestConfig, LabelConfig
@@ -74,7 +74,7 @@ def open_line(recipe: Recipe) -> tuple[str, list[Node]]:
         The absolute root, and the nodes of the recipe.
 
     Raises:
-        ResourceError: more workers than CPUs.
+        ResourceError: more workers, or threads, than CPUs.
         SourceError: a source is missing, unreadable or empty.
         RecipeError: the root can't be written.
         StorageError: the root's server doesn't answer.
@@ -98,31 +98,14 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     tokenizer = Node(recipe.tokenize.tokenizer(), {"documents": [documents]})
     shards = Node(recipe.tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
     model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer]})
-    language = "zh" if recipe.curate.preset == "chinese" else "en"
-
-    def score(task: Task, dataset: str, data: Node, systems: list[Node], target: int) -> Iterable[Node]:
-        for system in [*systems, *BASELINES[task]]:
-            named = "model" if isinstance(system, Node) else system
-            config = EvaluateConfig(
-                **recipe.evaluate.model_dump(),
-                task=task,
-                system=named,
-                dataset=dataset,
-                language=language,
-                max_target_length=target,
-            )
-            inputs = {"data": [data]}
-            if isinstance(system, Node):
-                inputs["system"] = [system]
-            yield Node(config, inputs)
-
-    scores = [*score("language_modeling", documents.label, shards, [model], 48)]
+    scores = _scores(recipe, "language_modeling", documents.label, shards, [model])
     tuned: list[Node] = []
     for config in recipe.finetune.all():
-        pair = [_finetune(config, start, model, labelled[config.data]) for start in ("pretrained", "random")]
-        target = config.max_target_length if isinstance(config, SummarizationConfig) else 48
+        data = labelled[config.data]
+        pair = [_finetune(config, start, model, data) for start in ("pretrained", "random")]
         tuned += pair
-        scores += score(config.task, config.data, labelled[config.data], pair, target)
+        longest = {"max_target_length": config.max_target_length} if _summarizes(config) else {}
+        scores += _scores(recipe, config.task, config.data, data, pair, **longest)
     made = {
         "corpora": corpora,
         "documents": [documents],
@@ -134,6 +117,26 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     }
     report = Node(ReportConfig(name=recipe.name), made)
     return [node for nodes in made.values() for node in nodes] + [report]
+
+
+def _summarizes(config: FinetuneConfig) -> TypeGuard[SummarizationConfig]:
+    return isinstance(config, SummarizationConfig)
+
+
+def _scores(
+    recipe: Recipe, task: Task, dataset: str, data: Node, models: list[Node], **settings: int
+) -> list[Node]:
+    """Return a node for each model and each baseline on one data set."""
+    section = recipe.evaluate.model_dump(exclude={"language"})
+    language = recipe.evaluate.language or ("zh" if recipe.curate.preset == "chinese" else "en")
+    common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
+    of_models = [
+        Node(EvaluateConfig(**common, system="model"), {"data": [data], "system": [model]})
+        for model in models
+    ]
+    return of_models + [
+        Node(EvaluateConfig(**common, system=name), {"data": [data]}) for name in BASELINES[task]
+    ]
 
 
 def _ingest(recipe: Recipe, source: DocstringsSource | FilesSource) -> Node:
@@ -241,16 +244,11 @@ def check_resources(resources: Resources) -> None:
     Where RAY_ADDRESS names a cluster, the cluster is asked once the first stage connects.
 
     Raises:
-        ResourceError: more workers than CPUs.
+        ResourceError: more workers, or threads, than CPUs.
     """
-    if os.environ.get("RAY_ADDRESS"):
+    if os.environ.get("RAY_ADDRESS", "local") != "local":
         return
-    cpus = os.cpu_count() or 1
-    if resources.workers > cpus:
-        raise ResourceError(
-            f"resources.workers is {resources.workers}, but this machine has {cpus} CPUs: "
-            f"set it to at most {cpus}, or name a cluster by RAY_ADDRESS"
-        )
+    resources.check(os.cpu_count() or 1, "this machine")
 
 
 def absolute_root(root: str) -> str:

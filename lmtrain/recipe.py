@@ -54,6 +54,14 @@ class Recipe(Config):
             if tasks[given.data] != given.task:
                 found = tasks[given.data]
                 raise ValueError(f"finetune {given.name}: {given.data!r} is for {found}, not {given.task}")
+            if given.max_length > self.pretrain.row_tokens:
+                raise ValueError(
+                    f"finetune {given.name}: max_length {given.max_length} is longer than the rows of "
+                    f"pretraining, pretrain.row_tokens {self.pretrain.row_tokens}"
+                )
+        used = [given.data for given in self.finetune.all()]
+        if len(set(used)) < len(used):
+            raise ValueError("finetune: each needs a labelled set of its own, so that scores stay apart")
         return self
 
     def _labelled_tasks(self) -> dict[str, str]:

@@ -25,6 +25,7 @@ from lmtrain.watch import Clock
 from tasks.figures import Curves, as_markdown, draw_curves
 
 PROGRESS_SECONDS = 2.0
+LINE_SECONDS = 15.0
 FIGURE_SECONDS = 15.0
 CANCEL_SECONDS = 5.0
 SHOWN_CURVES = ("loss", "validation_loss", "validation_bits_per_byte")
@@ -67,6 +68,7 @@ class PrefectWatch:
         self.curves: Curves = {}
         self.started: dict[str, tuple[float, float]] = {}
         self.progress_clock = Clock(PROGRESS_SECONDS)
+        self.line_clock = Clock(LINE_SECONDS)
         self.figure_clock = Clock(FIGURE_SECONDS)
         self.cancel_clock = Clock(CANCEL_SECONDS)
         self.told_unreachable = False
@@ -87,6 +89,9 @@ class PrefectWatch:
             left = (time.monotonic() - begun) * (total - done) / (done - at_first)
             told += f", {duration(left)} to go"
         self.show(f"progress {unit}", "progress", 100.0 * done / total if total else 100.0, told)
+        if self.line_clock.due():
+            newest = [f"{name} {points[-1][1]:.4g}" for name, points in self.curves.items()]
+            self.logger.info(", ".join([told, *newest]))
 
     @as_the_task
     def figures(self, step: int, **values: float) -> None:

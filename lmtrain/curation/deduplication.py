@@ -10,6 +10,7 @@ set; then longer ones, then the smaller id), each compared with the kept ones
 that share a band with it. No copy is removed for a document that isn't kept.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from lmtrain.curation.columns import array_lists, take
 from lmtrain.curation.config import DeduplicationConfig
+from lmtrain.errors import StageError
 from lmtrain.text import similarity
 
 PREFERENCE = {"test": 0, "validation": 1, "train": 2}
@@ -69,6 +71,9 @@ def find_copies(
 
     Returns:
         For each part its copies, by row.
+
+    Raises:
+        StageError: two documents that stay have the same id.
     """
     candidates, keys = _in_order(parts)
     first: dict[bytes, int] = {}
@@ -83,6 +88,7 @@ def find_copies(
     closeness[shared] = [
         similarity.jaccard(own, shingles[leader]) for own, leader in zip(shingles, leaders, strict=True)
     ]
+    _refuse_repeated_ids([one.id for place, one in enumerate(candidates) if kept[original[place]] == place])
     found: list[list[Copy]] = [[] for _ in parts]
     for place, candidate in enumerate(candidates):
         stays = int(kept[original[place]])
@@ -93,6 +99,15 @@ def find_copies(
             across = candidate.split != other.split
             found[candidate.part].append(Copy(candidate.row, other.id, alike, exact, across))
     return [sorted(copies, key=lambda copy: copy.row) for copies in found]
+
+
+def _refuse_repeated_ids(ids: list[str]) -> None:
+    repeated = next((one for one, count in Counter(ids).items() if count > 1), None)
+    if repeated is not None:
+        raise StageError(
+            f"two sources give the id {repeated!r} to different documents: "
+            "leave id_column out of one of them, or make the ids different"
+        )
 
 
 def _in_order(parts: Sequence[pa.Table]) -> tuple[list[_Candidate], np.ndarray]:

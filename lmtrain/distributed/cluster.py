@@ -43,11 +43,12 @@ def connect(resources: Resources) -> None:
     """
     if not ray.is_initialized():
         _start_or_join()
-    cpus = int(ray.cluster_resources().get("CPU", 0))
-    if resources.workers > cpus:
+    cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
+    resources.check(cpus, "the Ray cluster")
+    if resources.device == "cuda" and resources.workers > gpus:
         raise ResourceError(
-            f"resources.workers is {resources.workers}, but the Ray cluster has {cpus} CPUs: "
-            f"set it to at most {cpus}"
+            f"resources.device is cuda for {resources.workers} workers, but the Ray cluster has {gpus} GPUs: "
+            "set device to auto or cpu, or workers to at most that"
         )
 
 

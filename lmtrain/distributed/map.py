@@ -4,7 +4,8 @@ Tasks are idempotent. What an earlier attempt finished is adopted after its
 hash was checked; a task whose worker dies is run again by Ray.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from lmtrain.config import Resources
 from lmtrain.distributed.cluster import connect
+from lmtrain.distributed.waiting import tell_while_waiting
 from lmtrain.errors import CancelledError, LmtrainError, ResourceError
 from lmtrain.manifest import Attempt, ShardOutput, ShardResult
 from lmtrain.watch import Watch
@@ -69,26 +71,46 @@ def map_shards(
     watch.progress(len(splits) - len(waiting), len(splits), unit)
     if waiting:
         connect(resources)
-        shared_ref = ray.put(shared)
-        running: dict[ray.ObjectRef, Split] = {}
-        waiting.reverse()
+        first = threading.Event()
+        tell_while_waiting(watch, first)
         try:
-            while waiting or running:
-                while waiting and len(running) < resources.workers:
-                    split = waiting.pop()
-                    task = _run.options(name=names[split.name])
-                    running[task.remote(function, step, split, shared_ref, attempt)] = split
-                finished, _ = ray.wait(list(running), timeout=1.0)
-                for reference in finished:
-                    split = running.pop(reference)
-                    results[split.name] = _result(reference, names[split.name])
-                watch.progress(len(splits) - len(waiting) - len(running), len(splits), unit)
-                if watch.cancelled():
-                    raise CancelledError("stopped on request; run again to go on from here")
+            for name, result in _run_all(function, waiting, attempt, resources, watch, step, shared):
+                first.set()
+                results[name] = result
+                watch.progress(sum(map(bool, results.values())), len(splits), unit)
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            first.set()
     return [result for split in splits if (result := results[split.name]) is not None]
+
+
+def _run_all(
+    function: ShardFunction,
+    splits: Sequence[Split],
+    attempt: Attempt,
+    resources: Resources,
+    watch: Watch,
+    step: str,
+    shared: Any,
+) -> Iterator[tuple[str, ShardResult]]:
+    """Yield names and results as they come, with at most `workers` tasks under way."""
+    shared_ref = ray.put(shared)
+    running: dict[ray.ObjectRef, Split] = {}
+    waiting = list(reversed(splits))
+    try:
+        while waiting or running:
+            while waiting and len(running) < resources.workers:
+                split = waiting.pop()
+                task = _run.options(name=f"{step}/{split.name}")
+                running[task.remote(function, step, split, shared_ref, attempt)] = split
+            finished, _ = ray.wait(list(running), timeout=1.0)
+            for reference in finished:
+                split = running.pop(reference)
+                yield split.name, _result(reference, f"{step}/{split.name}")
+            if watch.cancelled():
+                raise CancelledError("stopped on request; run again to go on from here")
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
 
 
 def _result(reference: ray.ObjectRef, name: str) -> ShardResult:

@@ -72,36 +72,26 @@ def launch(
     """
     connect(resources)
     relay: Any = ray.remote(num_cpus=0)(Relay).remote()
-    gpu = resources.device == "cuda" or (
-        resources.device == "auto" and ray.cluster_resources().get("GPU", 0) >= resources.workers
-    )
-    trainer = TorchTrainer(
-        _work,
-        train_loop_config={
-            "function": function,
-            "spec": spec,
-            "relay": relay,
-            "threads": resources.threads_per_worker,
-            "gpu": gpu,
-        },
-        scaling_config=ScalingConfig(
-            num_workers=resources.workers,
-            use_gpu=gpu,
-            resources_per_worker={"CPU": 1, **({"GPU": 1} if gpu else {})},
-        ),
-        torch_config=TorchConfig(backend="cuda:nccl,cpu:gloo" if gpu else "gloo"),
-        run_config=RunConfig(
-            name=name,
-            storage_path=tempfile.mkdtemp(prefix="lmtrain-ray-"),
-            logging_config=LoggingConfig(log_level="WARNING"),
-            failure_config=FailureConfig(max_failures=RESTARTS),
-        ),
-    )
     started = threading.Event()
     tell_while_waiting(watch, started)
-    with _relayed(relay, watch, started), _sigint_kept():
+    with (
+        tempfile.TemporaryDirectory(prefix="lmtrain-ray-") as storage,
+        _relayed(relay, watch, started),
+        _sigint_kept(),
+    ):
         try:
-            trainer.fit()
+            _trainer(
+                function,
+                spec,
+                resources,
+                relay,
+                RunConfig(
+                    name=name,
+                    storage_path=storage,
+                    logging_config=LoggingConfig(log_level="WARNING"),
+                    failure_config=FailureConfig(max_failures=RESTARTS),
+                ),
+            ).fit()
         except Exception:
             _, error = ray.get(relay.outcome.remote())
             if error is not None:
@@ -113,6 +103,33 @@ def launch(
         raise error
     assert result is not None, "rank 0 ended without a result"
     return result
+
+
+def _trainer(
+    function: TrainingFunction, spec: dict[str, Any], resources: Resources, relay: Any, run: RunConfig
+) -> TorchTrainer:
+    """Return what runs the function on GPUs where they are wanted and there, else on CPUs."""
+    gpu = resources.device == "cuda" or (
+        resources.device == "auto" and ray.cluster_resources().get("GPU", 0) >= resources.workers
+    )
+    threads = resources.threads_per_worker
+    return TorchTrainer(
+        _work,
+        train_loop_config={
+            "function": function,
+            "spec": spec,
+            "relay": relay,
+            "threads": threads,
+            "gpu": gpu,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": threads, **({"GPU": 1} if gpu else {})},
+        ),
+        torch_config=TorchConfig(backend="cuda:nccl,cpu:gloo" if gpu else "gloo"),
+        run_config=run,
+    )
 
 
 def _work(config: dict[str, Any]) -> None:

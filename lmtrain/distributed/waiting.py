@@ -63,9 +63,9 @@ def who_holds_cpus() -> str:
 
 
 def held_by_others() -> str | None:
-    """Return what `who_holds_cpus` says, or None where this program itself holds all that is held."""
-    own = f", pid {os.getpid()}"
-    if all(holder.program.endswith(own) for holder in holders()):
+    """Return what `who_holds_cpus` says, or None where this program has CPUs itself or nobody else has."""
+    programs = {holder.program for holder in holders()}
+    if not programs or any(program.endswith(f", pid {os.getpid()}") for program in programs):
         return None
     return who_holds_cpus()
 
@@ -130,7 +130,7 @@ def tell_while_waiting(
         ready: set by the caller when what was waited for is there, or was given up.
         patience: seconds of waiting that aren't worth a word.
         again: seconds between two lines.
-        look: says who holds the CPUs; None where nobody else does, and the workers only start.
+        look: says who holds the CPUs; None where nothing is waited for.
 
     Returns:
         The thread; it ends by itself once `ready` is set.

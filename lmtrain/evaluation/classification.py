@@ -99,7 +99,7 @@ def score_tfidf(labelled: Artifact, context: Context) -> Scored:
     """Score logistic regression on TF-IDF of words and pairs of words, in Chinese of characters and pairs."""
     training = _training(labelled)
     examples = labelled_examples(labelled, "classification", "test")
-    vectorizer = tfidf_vectorizer(context.config.language)
+    vectorizer = tfidf_vectorizer(context.config.tokens_of)
     # lbfgs starts from zero and draws nothing: the same data give the same model
     regression = LogisticRegression(C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=1000)
     model = make_pipeline(vectorizer, regression)

@@ -30,6 +30,9 @@ class EvaluateSection(Config):
     )
     num_beams: int = Field(default=1, ge=1, le=16, description="Beams when generating; 1 is greedy.")
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
+    language: Literal["en", "zh"] | None = Field(
+        default=None, description="Language of the sets, for metrics' tokens; the preset's if empty."
+    )
 
 
 class EvaluateConfig(StageConfig, EvaluateSection):
@@ -41,10 +44,12 @@ class EvaluateConfig(StageConfig, EvaluateSection):
     task: Task
     system: str = Field(description="`model`, or the name of a baseline.")
     dataset: str = Field(description="Name of the data set in the scores.")
-    language: str = Field(
-        default="en", description="Language of the data set: decides how text is tokenized."
-    )
     max_target_length: int = Field(default=48, ge=1, description="Tokens of a generated summary at most.")
+
+    @property
+    def tokens_of(self) -> str:
+        """The language whose way to cut text into tokens holds: English where none is named."""
+        return self.language or "en"
 
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return the system and the set, `tfidf-package`."""

@@ -64,7 +64,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
     )
     signature = f"{_about(vocabulary)}|context:{positions}|stride:{stride}"
     scored = _scored(documents, nats, _lengths(documents), dict.fromkeys(TOKEN_METRICS, signature))
-    generated = sample_continuations(loaded, documents, context.config.language, context.config.seed)
+    generated = sample_continuations(loaded, documents, context.config.tokens_of, context.config.seed)
     return replace(scored, generated=generated)
 
 

@@ -34,8 +34,8 @@ class Loaded:
         return end
 
     def encode(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
-        """Return the token ids of texts; options as the tokenizer takes them."""
-        ids: Any = self.tokenizer(list(texts), **options)["input_ids"]
+        """Return the token ids of texts, in which special tokens are plain letters."""
+        ids: Any = self.tokenizer(list(texts), split_special_tokens=True, **options)["input_ids"]
         return ids
 
     @property

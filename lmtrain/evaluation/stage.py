@@ -126,7 +126,7 @@ def _rows(scored: Scored, config: EvaluateConfig, system: Artifact | None) -> li
                 "system": system.address.label if system else config.system,
                 "model_digest": system.address.digest if system else None,
                 "task": config.task,
-                "language": config.language,
+                "language": config.tokens_of,
                 "dataset": config.dataset,
                 "split": "test",
                 "metric": metric,

@@ -33,7 +33,7 @@ def score_model(labelled: Artifact, system: Artifact, context: Context) -> Score
 def score_first_sentence(labelled: Artifact, context: Context) -> Scored:
     """Score the first sentence of each document as its summary."""
     examples = _examples(labelled, context)
-    language = context.config.language
+    language = context.config.tokens_of
     return _scored(examples, [first_sentence(example.text, language) for example in examples], context)
 
 
@@ -95,7 +95,7 @@ def _examples(labelled: Artifact, context: Context) -> list[Example]:
 def _scored(
     examples: Sequence[Example], summaries: Sequence[str], context: Context, decoding: str = ""
 ) -> Scored:
-    language = context.config.language
+    language = context.config.tokens_of
     signatures = signatures_of_texts(language)
     return Scored(
         ids=[example.id for example in examples],

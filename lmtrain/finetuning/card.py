@@ -12,6 +12,7 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
     """Return the card as Markdown with the metadata that the Hugging Face hub reads."""
     counts = {split: row["documents"] for split, row in labelled.stats["by_split"].items()}
     told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    ended = "stopped by its own validation" if figures["stopped_early"] else "ended"
     start = "a pretrained model" if config.initial == "pretrained" else "random weights"
     lines = [
         "---",
@@ -30,8 +31,8 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
         "",
         "## Training",
         "",
-        f"- at most {config.num_train_epochs:g} epochs of batches of {config.train_batch_size}; "
-        f"stopped by its own validation after {figures['steps']} steps, best at {figures['best_step']}",
+        f"- at most {config.num_train_epochs:g} epochs of batches of {config.train_batch_size}; {ended} "
+        f"after {figures['steps']} steps, with the weights of step {figures['best_step']}",
         f"- {config.optimizer}, learning rate {figures['learning_rate']:g} "
         f"(tried: {', '.join(f'{rate:g}' for rate in config.learning_rates or [config.learning_rate])})",
         f"- validation loss {figures['validation_loss']:.4f}",

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lmtrain.errors import StageError
 from lmtrain.finetuning.config import ClassificationConfig
-from lmtrain.finetuning.examples import Rejection, Row, pad_of
+from lmtrain.finetuning.examples import Rejection, Row, encode_text, pad_of
 from lmtrain.finetuning.task import Supervised
 
 
@@ -38,9 +38,7 @@ class Classification(Supervised):
         """Encode the text as the exported folder's tokenizer does; the label becomes its number."""
         if example["label"] not in self.number:
             return Rejection("unknown_label")
-        tokens = self.tokenizer(example["text"], truncation=True, max_length=self.config.max_length)[
-            "input_ids"
-        ]
+        tokens = encode_text(self.tokenizer, example["text"], self.config.max_length)
         if not tokens:
             return Rejection("no_tokens")
         return Row(np.array(tokens), np.array([self.number[example["label"]]]))

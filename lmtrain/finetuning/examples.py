@@ -58,6 +58,12 @@ class ExampleRows:
         return [self.rows[index] for index in indices]
 
 
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, longest: int) -> list[int]:
+    """Return a text's first tokens; where it writes a special token, it means these letters."""
+    ids: Any = tokenizer(text, truncation=True, max_length=longest, split_special_tokens=True)["input_ids"]
+    return ids
+
+
 def pad_of(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id of the padding token.
 

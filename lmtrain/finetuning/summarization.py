@@ -7,7 +7,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from lmtrain.finetuning.config import SummarizationConfig
-from lmtrain.finetuning.examples import Rejection, Row, pad_of
+from lmtrain.finetuning.examples import Rejection, Row, encode_text, pad_of
 from lmtrain.finetuning.task import Supervised
 from lmtrain.objectives.base import IGNORED
 
@@ -32,10 +32,8 @@ class Summarization(Supervised):
     def encode(self, example: dict[str, Any]) -> Row | Rejection:
         """Join document, suffix and summary; the document is cut to leave room for the summary."""
         room = self.config.max_length - self.config.max_target_length - len(self.suffix)
-        document = self.tokenizer(example["document"], truncation=True, max_length=room)["input_ids"]
-        summary = self.tokenizer(
-            " " + example["summary"], truncation=True, max_length=self.config.max_target_length - 1
-        )["input_ids"]
+        document = encode_text(self.tokenizer, example["document"], room)
+        summary = encode_text(self.tokenizer, " " + example["summary"], self.config.max_target_length - 1)
         if not document or not summary:
             return Rejection("no_tokens")
         prompt = [*document, *self.suffix]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from lmtrain.errors import StageError
+from lmtrain.errors import DivergedError, StageError
 from lmtrain.finetuning.card import model_card
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.finetuning.examples import ExampleRows
@@ -43,14 +43,20 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     best: tuple[Outcome, Job, dict[str, torch.Tensor], float] | None = None
     for number, rate in enumerate(rates):
         job = _job(spec, task, rows, config.model_copy(update={"learning_rate": rate}), number, process)
-        outcome = Trainer(job, spec["resources"].model_copy(update={"compile": False}), process).run()
+        try:
+            outcome = Trainer(job, spec["resources"].model_copy(update={"compile": False}), process).run()
+        except DivergedError as error:
+            if best is None and number == len(rates) - 1:
+                raise
+            process.log(f"learning rate {rate:g} is left out: {error}")
+            continue
         loss = outcome.figures["validation_loss"]
         if process.leads:
             step = outcome.figures["best_step"]
             process.log(f"learning rate {rate:g}: validation loss {loss:.4f} at step {step}")
         if best is None or loss < best[0].figures["validation_loss"]:
             best = (outcome, job, whole_weights(job.model), rate)
-    assert best is not None, "there is at least one rate"
+    assert best is not None, "the last rate raises where no other was good"
     outcome, job, weights, rate = best
     figures = {
         "parameters": parameter_count(job.model),
@@ -92,6 +98,7 @@ def _job(
         config=config,
         steps=max(1, math.ceil(len(rows["train"]) * config.num_train_epochs / config.train_batch_size)),
         checkpoints=f"{attempt.base}/checkpoints/rate-{number}",
+        attempt=attempt.id,
         log_folder=live_folder(attempt) / f"rate-{number}",
         flops_per_token=6 * parameter_count(model),
     )

@@ -6,6 +6,7 @@ from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact, Attempt, Built, build_once
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.worker import train
+from lmtrain.schemas import SPLITS
 from lmtrain.watch import Watch
 
 
@@ -18,7 +19,7 @@ def build(
         StageError: a split that is needed is empty, or the training diverges.
     """
     shards = Artifact(inputs["shards"][0])
-    for split in ("train", "validation"):
+    for split in SPLITS:
         if not shards.stats["by_split"].get(split, {}).get("tokens"):
             raise StageError(f"no tokens in the {split} split: add documents, or set `split` to other shares")
 

@@ -55,6 +55,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         config=config,
         steps=config.max_steps,
         checkpoints=f"{attempt.base}/checkpoints",
+        attempt=attempt.id,
         log_folder=live_folder(attempt),
         flops_per_token=6 * parameters + 6 * width,
     )

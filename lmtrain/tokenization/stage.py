@@ -70,6 +70,7 @@ def encode_file(payload: tuple[str, FileRecord], shared: dict[str, Any], output:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the parallelism is that of the tasks
     attempt: Attempt = shared["attempt"]
     tokenizer = Tokenizer.from_file(str(attempt.open(shared["tokenizer"])))
+    tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
     width = shard_schema(shared["vocabulary"]).field("input_ids").type
     batches = []
     columns = ["id", "text", "source", "split"]

@@ -124,6 +124,7 @@ def _measure(tokenizer: Tokenizer, documents: list[Artifact]) -> dict[str, float
     texts = texts[:200]
     if not texts:
         return {}
+    tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
     encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
     tokens = sum(len(encoding.ids) for encoding in encoded)
     same = sum(tokenizer.decode(encoding.ids) == text for encoding, text in zip(encoded, texts, strict=True))

@@ -35,12 +35,17 @@ COMPLETE = "complete.json"
 class Checkpoints:
     """The checkpoints of one training.
 
+    An attempt writes its own and goes on from the newest of all, so that two
+    builders at once don't write into each other's.
+
     Attributes:
-        url: their folder.
+        url: the folder of all attempts' checkpoints.
+        attempt: names this attempt's own among them.
         process: this process; all call `save` and `load` together.
     """
 
     url: str
+    attempt: str
     process: Process
 
     def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -51,7 +56,7 @@ class Checkpoints:
             tensors: by name; distributed ones are written by part.
             facts: what else there is to remember, as JSON.
         """
-        target = storage.join(self.url, f"step-{step:08d}")
+        target = storage.join(self.url, self.attempt, f"step-{step:08d}")
         remote = storage.is_remote(target)
         local = Path(tempfile.mkdtemp(prefix="checkpoint-")) if remote else Path(target)
         if self.process.leads and not remote:
@@ -66,20 +71,24 @@ class Checkpoints:
         self.process.barrier()
         if self.process.leads:
             self._complete(target, facts)
-            for old in self.steps()[:-KEPT]:
-                storage.delete(storage.join(self.url, f"step-{old:08d}"))
+            for old in self._whole(storage.join(self.url, self.attempt))[:-KEPT]:
+                storage.delete(old)
 
     def _complete(self, target: str, facts: dict[str, Any]) -> None:
         hashes = {url.rsplit("/", 1)[1]: _sha256(url) for url in storage.walk(target)}
         record = json.dumps({"files": hashes, "facts": facts})
         storage.write_bytes(storage.join(target, COMPLETE), record.encode())
 
+    def _whole(self, folder: str) -> list[str]:
+        """Return the URLs of the whole checkpoints below a folder, by step."""
+        if not storage.exists(folder):
+            return []
+        found = [url.rsplit("/", 1)[0] for url in storage.walk(folder) if url.endswith(f"/{COMPLETE}")]
+        return sorted(found, key=lambda url: (url.rsplit("/", 1)[1], url))
+
     def steps(self) -> list[int]:
         """Return the steps of the whole checkpoints, in order."""
-        if not storage.exists(self.url):
-            return []
-        names = [url.split("/")[-2] for url in storage.walk(self.url) if url.endswith(f"/{COMPLETE}")]
-        return sorted(int(name.removeprefix("step-")) for name in names)
+        return [int(url.rsplit("-", 1)[1]) for url in self._whole(self.url)]
 
     def load(self, tensors: dict[str, Tensor]) -> dict[str, Any] | None:
         """Read the newest whole checkpoint into tensors; return its facts, or None if there is none.
@@ -87,10 +96,10 @@ class Checkpoints:
         Raises:
             CorruptArtifactError: a file isn't what was written.
         """
-        steps = self.steps()
-        if not steps:
+        whole = self._whole(self.url)
+        if not whole:
             return None
-        source = storage.join(self.url, f"step-{steps[-1]:08d}")
+        source = whole[-1]
         record = json.loads(storage.read_bytes(storage.join(source, COMPLETE)))
         local = Path(source)
         if storage.is_remote(source):

@@ -1,4 +1,4 @@
-"""What a training leaves behind: a Hugging Face folder, the metrics, and the last checkpoint."""
+"""What a training leaves behind: a Hugging Face folder and the metrics. Checkpoints go with the attempt."""
 
 import shutil
 import tempfile
@@ -17,8 +17,8 @@ from lmtrain.training.loop import Job
 def live_folder(attempt: Attempt) -> Path:
     """Return a local folder for what people may follow while a training runs."""
     if storage.is_remote(attempt.root):
-        return Path(tempfile.mkdtemp(prefix="lmtrain-live-"))
-    return Path(attempt.base) / "live"
+        return Path(tempfile.gettempdir()) / f"lmtrain-live-{attempt.id}"
+    return Path(attempt.root, attempt.folder, "live")
 
 
 def write_model(
@@ -47,8 +47,10 @@ def write_model(
         tokenizer.save_pretrained(str(folder))
         (folder / "README.md").write_text(card, encoding="utf-8")
         output.add_folder("model", "weights")
-        shutil.copytree(job.log_folder / "tensorboard", output.path("tensorboard"))
+        (events,) = job.log_folder.glob("tensorboard/events*")
+        shutil.copy(events, output.path("tensorboard/events.out.tfevents.0"))  # without host and pid
         output.add_folder("tensorboard", "tensorboard")
         shutil.copy(job.log_folder / "metrics.jsonl", output.path("metrics.jsonl"))
         output.add("metrics.jsonl", "metrics")
         output.stats = stats
+    shutil.rmtree(live_folder(attempt))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from lmtrain.config import Resources
-from lmtrain.errors import CancelledError, StageError
+from lmtrain.errors import CancelledError, DivergedError
 from lmtrain.objectives.base import IGNORED, Batch, Objective
 from lmtrain.training.checkpoint import Checkpoints
 from lmtrain.training.config import TrainingConfig
@@ -62,7 +62,8 @@ class Job:
         bytes_per_target: of the validation text, to tell bits per byte; None where that means nothing.
         config: what determines the result.
         steps: optimizer steps.
-        checkpoints: URL of their folder.
+        checkpoints: URL of the folder of all attempts' checkpoints.
+        attempt: names this attempt's own among them.
         log_folder: local folder for metrics that people can follow.
         flops_per_token: of one forward and backward pass, for the utilization.
     """
@@ -76,6 +77,7 @@ class Job:
     config: TrainingConfig
     steps: int
     checkpoints: str
+    attempt: str
     log_folder: Path
     flops_per_token: float
 
@@ -93,11 +95,13 @@ class _State:
     """What a checkpoint remembers beside tensors."""
 
     step: int = 0
+    last_loss: float = float("inf")
     best_loss: float = float("inf")
     best_step: int = 0
     stale_looks: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    ended: bool = False
 
 
 class Trainer:
@@ -115,7 +119,7 @@ class Trainer:
                 layer.compile()
         shard(job.model, job.layers, resources.sharding, process)
         self.optimizers = Optimizers(job.model, job.config)
-        self.checkpoints = Checkpoints(job.checkpoints, process)
+        self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None
         self.best = {name: value.detach().clone() for name, value in self._kept()}
         self.precision: Precision
@@ -126,38 +130,38 @@ class Trainer:
 
         Raises:
             CancelledError: somebody asked to stop; a checkpoint was saved.
-            StageError: loss or gradient isn't finite; the weights are those before that step.
+            DivergedError: loss or gradient isn't finite; the weights are those before that step.
         """
         self._resume()
         self.job.model.train()
         last_log, last_save = time.monotonic(), time.monotonic()
         window = {"loss": 0.0, "targets": 0.0, "tokens": 0.0}
         norm = 0.0
-        while self.state.step < self.job.steps:
+        while self.state.step < self.job.steps and not self.state.ended:
             loss, targets, tokens = self._accumulate(self.state.step)
             norm = self._update(loss)
+            now = time.monotonic()
             self.state.step += 1
             step = self.state.step
             for name, value in (("loss", loss), ("targets", targets), ("tokens", tokens)):
                 window[name] += value
-            if step % LOG_STEPS == 0 or step == self.job.steps:
+            ended, wants = step == self.job.steps, {"stop": False, "save": False}
+            if step % LOG_STEPS == 0 or ended:
                 now = time.monotonic()
                 wants = self._tell(window, norm, now - last_log, now - last_save)
-                last_log = now
-                window = dict.fromkeys(window, 0.0)
-                if wants["stop"] or wants["save"]:
-                    self._save()
-                    last_save = time.monotonic()
-                if wants["stop"]:
-                    raise CancelledError("stopped on request; run again to go on from here")
-            if self.job.validation is not None and (
-                step % self.config.eval_steps == 0 or step == self.job.steps
-            ):
-                began = time.monotonic()
-                stop = self._look()
-                last_log += time.monotonic() - began
-                if stop:
-                    break
+                window, last_log = dict.fromkeys(window, 0.0), now
+            # A checkpoint holds the look that belongs to its step: a resumed training won't look again.
+            if self.job.validation is not None and (step % self.config.eval_steps == 0 or ended):
+                ended = self._look() or ended
+            self.state.ended = ended
+            if wants["stop"] or wants["save"]:
+                self._save()
+                last_save = time.monotonic()
+            if ended:
+                break
+            if wants["stop"]:
+                raise CancelledError("stopped on request; run again to go on from here")
+            last_log += time.monotonic() - now  # looking and saving aren't training
         self._finish()
         return Outcome(self._figures(), self.log.rows if self.log else [])
 
@@ -194,12 +198,15 @@ class Trainer:
     def _update(self, loss: float) -> float:
         """Clip and step; return the gradient's norm before clipping."""
         try:
-            if loss != loss or loss in (float("inf"), float("-inf")):
-                raise FloatingPointError(f"the loss is {loss}")
+            broken = self.process.sum([float(not math.isfinite(loss))])[0]
+            if broken:
+                raise FloatingPointError(
+                    f"the loss isn't finite on {broken:.0f} of {self.process.world} workers"
+                )
             norm = clip_gradients(self.optimizers.shards, self.config.max_grad_norm, self.process)
         except FloatingPointError as error:
-            raise StageError(
-                f"step {self.state.step + 1} on rank {self.process.rank}: {error}; the weights are those "
+            raise DivergedError(
+                f"step {self.state.step + 1}: {error}; the weights are those "
                 "before it: lower learning_rate, or raise precision to fp32"
             ) from error
         self.optimizers.step(rate_share(self.state.step, self.job.steps, self.config))
@@ -257,6 +264,7 @@ class Trainer:
         return self._is_time_to_stop(mean)
 
     def _is_time_to_stop(self, loss: float) -> bool:
+        self.state.last_loss = loss
         if loss < self.state.best_loss:
             self.state.best_loss, self.state.best_step, self.state.stale_looks = loss, self.state.step, 0
             if self.keeps_best:
@@ -311,7 +319,7 @@ class Trainer:
         self.checkpoints.save(self.state.step, self._tensors(), facts)
 
     def _finish(self) -> None:
-        """Put the best weights back and save what there is, so that nothing after this can lose it."""
+        """Put the best weights back, where they were kept, and close the log."""
         if self.keeps_best:
             for name, value in self._weights().items():
                 _local(value).copy_(_local(self.best[name]))
@@ -327,10 +335,12 @@ class Trainer:
             "products": self.precision.products,
         }
         if self.job.validation is not None:
-            figures["validation_loss"] = self.state.best_loss
+            loss = self.state.best_loss if self.keeps_best else self.state.last_loss
+            figures["validation_loss"] = loss
             figures["best_step"] = self.state.best_step
+            figures["stopped_early"] = self.state.step < self.job.steps
             if self.job.bytes_per_target:
-                bits = self.state.best_loss / math.log(2)
+                bits = loss / math.log(2)
                 figures["validation_bits_per_byte"] = round(bits / self.job.bytes_per_target, 4)
         return figures
 

@@ -1,6 +1,7 @@
 """What a training measures, kept as lines of JSON and for TensorBoard while it runs."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ class MetricsLog:
     """Rows of figures by step: in memory for checkpoints, and in a folder for people to follow."""
 
     def __init__(self, folder: Path, rows: list[dict[str, Any]]) -> None:
-        """Begin, or go on after `rows` that a checkpoint held."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Begin anew, or go on after `rows` that a checkpoint held; what else is there is dropped."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         self.folder = folder
         self.rows = list(rows)
         self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        self.writer = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=rows[-1]["step"] if rows else None
-        )
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        for row in rows:
+            self._show(**row)
 
     @property
     def path(self) -> Path:
@@ -31,6 +33,9 @@ class MetricsLog:
         self.rows.append(row)
         with self.path.open("a") as stream:
             stream.write(json.dumps(row) + "\n")
+        self._show(step, **values)
+
+    def _show(self, step: int, **values: float) -> None:
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 

@@ -49,6 +49,8 @@ class _Shard:
     def tokens(self, document: int) -> np.ndarray:
         """Return the tokens of one document; it lies in one record batch."""
         low, high = self.starts[document], self.starts[document + 1]
+        if low == high:
+            return self.values[0][:0]
         chunk = int(np.searchsorted(self.chunk_starts, low, side="right")) - 1
         base = self.chunk_starts[chunk]
         return self.values[chunk][low - base : high - base]

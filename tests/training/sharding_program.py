@@ -52,7 +52,7 @@ def trainer(folder: Path, process: Process, sharding: str, optimizer: str, *, st
     job = Job(
         model=model, layers=repeated_layers(model), objective=CausalLM(pad=0), rows=RandomRows(40),
         validation=RandomRows(5), bytes_per_target=None, config=config, steps=steps,
-        checkpoints=str(folder / "checkpoints"), log_folder=folder / "log", flops_per_token=1.0,
+        checkpoints=str(folder / "checkpoints"), attempt="a", log_folder=folder / "log", flops_per_token=1.0,
     )  # fmt: skip
     return Trainer(job, Resources(micro_batch_size=2, sharding=sharding, compile=False), process)
 

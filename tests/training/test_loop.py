@@ -47,7 +47,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
     broken.job.objective.loss = lambda model, batch: (
         model(input_ids=batch["input_ids"]).logits.sum() * float("nan")
     )
-    with pytest.raises(StageError, match=r"step 1 on rank 0.*nan"):
+    with pytest.raises(StageError, match=r"step 1: the loss isn't finite on 1 of 1"):
         broken.run()
     after = whole_weights(broken.job.model)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     stopped = trainer(tmp_path, cancels_after(1), "zero2", "adamw", steps=30)
     with pytest.raises(CancelledError):
         stopped.run()
-    (file,) = tmp_path.glob("checkpoints/step-*/*.distcp")
+    (file,) = tmp_path.glob("checkpoints/a/step-*/*.distcp")
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(bytes(data))
@@ -66,18 +66,18 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 
 def test_a_checkpoint_without_its_record_is_never_picked(tmp_path):
-    checkpoints = Checkpoints(str(tmp_path), Process())
+    checkpoints = Checkpoints(str(tmp_path), "a", Process())
     tensors = {"weight": torch.arange(4.0)}
     checkpoints.save(1, tensors, {"n": 1})
     checkpoints.save(2, {"weight": torch.zeros(4)}, {"n": 2})
-    (tmp_path / "step-00000002" / "complete.json").unlink()
+    (tmp_path / "a" / "step-00000002" / "complete.json").unlink()
     loaded = {"weight": torch.ones(4)}
     assert checkpoints.load(loaded) == {"n": 1}
     assert loaded["weight"].tolist() == [0, 1, 2, 3]
 
 
 def test_only_the_last_two_checkpoints_stay(tmp_path):
-    checkpoints = Checkpoints(str(tmp_path), Process())
+    checkpoints = Checkpoints(str(tmp_path), "a", Process())
     for step in (1, 2, 3):
         checkpoints.save(step, {"weight": torch.ones(2)}, {})
     assert checkpoints.steps() == [2, 3]
