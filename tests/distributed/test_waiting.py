@@ -9,7 +9,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from lmtrain.distributed.waiting import tell_while_waiting, who_holds_cpus
+from lmtrain.distributed.waiting import held_by_others, tell_while_waiting, who_holds_cpus
 from lmtrain.watch import SilentWatch
 
 
@@ -60,7 +60,7 @@ def test_an_actor_that_holds_all_cpus_is_named_with_its_program(hoarder):
 
 def test_who_waits_is_told_again_until_it_is_ready(hoarder):
     watch, ready = Notes(), threading.Event()
-    thread = tell_while_waiting(watch, ready, patience=0.2, again=0.2)
+    thread = tell_while_waiting(watch, ready, patience=0.2, again=0.2, look=who_holds_cpus)
     until(lambda: len(watch.lines) >= 2)
     ready.set()
     thread.join(5)
@@ -106,3 +106,8 @@ def test_a_placement_group_is_counted_whole_and_its_actors_not_again(ray_cluster
     ray.kill(actor)
     remove_placement_group(group)
     until(lambda: "placement group" not in who_holds_cpus())
+
+
+def test_a_program_that_has_cpus_itself_does_not_wait(hoarder):
+    until(lambda: "0 of 2 CPUs are free" in who_holds_cpus())
+    assert held_by_others() is None

@@ -28,6 +28,9 @@ FLOWS = [sys.executable, "-m", "flows"]
 LINE_SECONDS = 600
 """A tiny line takes about a minute on two free cores; tests may have to share them."""
 
+NODE_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""They hold nothing of a run's and give up a minute after their cluster is gone: nobody waits for them."""
+
 POLL_SECONDS = 0.01
 """Some stages are over in a blink."""
 
@@ -106,16 +109,20 @@ class Machine:
                             found[int(entry.name)] = command.strip()
         return found
 
-    def wait_until_empty(self, seconds: float) -> dict[int, str]:
-        """Wait for all processes to end by themselves; return those that didn't."""
+    def wait_until_empty(self, seconds: float, except_for: tuple[str, ...] = ()) -> dict[int, str]:
+        """Wait for all processes, except for some, to end by themselves; return those that didn't."""
         end = time.monotonic() + seconds
-        while (left := self.processes()) and time.monotonic() < end:
+        while True:
+            running = self.processes().items()
+            left = {process: command for process, command in running if not command.startswith(except_for)}
+            if not left or time.monotonic() > end:
+                return left
             time.sleep(0.1)
-        return left
 
     def end_leftovers(self) -> None:
         """End what still runs, each by its id."""
-        for process in self.wait_until_empty(15):
+        self.wait_until_empty(15, except_for=NODE_AGENTS)
+        for process in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
@@ -156,6 +163,13 @@ def manifests(root: str) -> dict[str, Manifest]:
             _, address = Address.parse(url)
             found[address.folder] = read_manifest(join(root, address.folder, "manifest.json"))
     return found
+
+
+def one(root: str, kind: str, label: str = "") -> Manifest:
+    """Return the one manifest of a kind whose label begins so."""
+    found = manifests(root).values()
+    (manifest,) = (given for given in found if given.kind == kind and given.label.startswith(label))
+    return manifest
 
 
 DATA = ("corpus", "documents", "labelled", "tokenizer", "shards")

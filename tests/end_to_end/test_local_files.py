@@ -7,17 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from running import FLOWS, LMTRAIN, Machine, manifests
+from running import FLOWS, LMTRAIN, Machine, manifests, one
 
 from lmtrain import storage
 from lmtrain.manifest import Artifact
 
 ALL_HITS_WITHIN_SECONDS = 20
-
-
-def one(root: str, kind: str):
-    (found,) = (given for given in manifests(root).values() if given.kind == kind)
-    return found
 
 
 def test_every_document_of_every_form_is_read(own_line):
