@@ -119,7 +119,7 @@ def test_a_plan_estimates_the_disk_of_what_is_new(root):
 
 def test_more_workers_than_cpus_are_left_to_the_cluster_that_is_named(monkeypatch):
     many = Resources(workers=4096)
-    with pytest.raises(ResourceError, match="name a cluster by RAY_ADDRESS"):
+    with pytest.raises(ResourceError, match="name a larger cluster by RAY_ADDRESS"):
         check_resources(many)
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     check_resources(many)

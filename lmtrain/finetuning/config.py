@@ -3,7 +3,6 @@
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from lmtrain.config import UNADDRESSED, Config, StageConfig
 from lmtrain.training.config import TrainingConfig
@@ -36,7 +35,7 @@ class FinetuneConfig(TrainingConfig, StageConfig):
     early_stopping_patience: int | None = Field(
         default=3, ge=1, description="Looks without improvement after which to stop; never if empty."
     )
-    initial: SkipJsonSchema[Literal["pretrained", "random"]] = Field(
+    initial: Literal["pretrained", "random"] = Field(
         default="pretrained", description="Where the weights start: set for each node, not in a recipe."
     )
 

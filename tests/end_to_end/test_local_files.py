@@ -40,6 +40,13 @@ def test_the_line_ends_with_a_report_of_both_languages(own_line):
     assert kinds["scores"] == 7, "language modelling and classification, each with two baselines"
 
 
+def test_no_second_prefect_server_is_started(own_line):
+    """Prefect starts one for a thread that doesn't know the run's, and what it is told there nobody sees."""
+    _, told = own_line
+    assert told.count("Prefect page:") == 1
+    assert "temporary server" not in told
+
+
 def test_no_manifest_tells_where_on_this_machine_the_files_lay(own_line):
     line, _ = own_line
     assert_no_place_is_told(line.root, [str(line.files.folder)])

@@ -7,10 +7,16 @@ the hub unless they are told not to; nobody has to tell them.
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from recording import Recorder, address, is_here, sockets_of
 from running import LMTRAIN, Machine
+
+from lmtrain.distributed.head import answers, free_port, head_command
+
+SETTLES_IN_SECONDS = 10
+"""A dashboard's modules ask their questions once it answers."""
 
 
 def test_a_run_under_prefect_asks_for_no_other_machine(own_line):
@@ -40,6 +46,20 @@ def test_a_run_without_prefect_asks_for_no_other_machine(own_line, machine, tmp_
     recording.run(LMTRAIN, "run", str(recipe), while_running=recorder.sampler(recording))
     asked = [*recorder.asked(), *recorder.sockets]
     assert asked
+    assert [given for given in asked if not is_here(given.host)] == []
+
+
+@pytest.mark.slow
+def test_a_head_of_our_own_asks_for_no_other_machine(machine, tmp_path):
+    recorder = Recorder(tmp_path / "recorded")
+    recording = Machine(machine.folder, machine.ray, recorder.environment())
+    dashboard = free_port(0)
+    address = f"127.0.0.1:{dashboard}"
+    with recording.started(head_command(free_port(0), dashboard)) as head:
+        head.wait_for(lambda: answers(address) or None, while_running=recorder.sampler(recording))
+        time.sleep(SETTLES_IN_SECONDS)
+        asked = recorder.asked()
+    assert any("dashboard.py" in given.program for given in asked)
     assert [given for given in asked if not is_here(given.host)] == []
 
 
