@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+from ray import cloudpickle
 
 from lmtrain.config import Resources
 from lmtrain.distributed.training import launch
@@ -12,6 +14,8 @@ from lmtrain.errors import StageError
 from lmtrain.training.process import Process
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers don't have the tests on their path
 
 RESOURCES = Resources(workers=2, compile=False)
 
