@@ -19,6 +19,9 @@ from lmtrain.recipe import Recipe, load_recipe
 REFUSED = 2
 """Exit code where nothing was started because of what was given; a run that fails later ends with 1."""
 
+INTERRUPTED = 130
+"""Exit code of Ctrl-C, as shells have it."""
+
 P = ParamSpec("P")
 
 RECIPE = click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
@@ -40,6 +43,9 @@ def told_in_one_line(command: Callable[P, None]) -> Callable[P, None]:
         except LmtrainError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(REFUSED)
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command again goes on from here", err=True)
+            sys.exit(INTERRUPTED)
 
     return run
 

@@ -73,14 +73,15 @@ def test_the_kept_documents_are_chinese(root):
     stats = one(root, "documents").stats
     assert set(stats["by_language"]) == {"zh"}
     assert stats["read"] == stats["kept"] + sum(stats["dropped"].values())
-    assert stats["kept"] > 0.3 * stats["read"]
+    assert max(stats["dropped"], key=stats["dropped"].get) == "gopher_quality/few_words", "headlines go"
+    assert stats["kept"] > 0.2 * stats["read"]
 
 
 def test_scores_are_those_of_chinese(root):
     rows = [row for system in ("sentiment-pretrained", "lead-pretrained") for row in scores_of(root, system)]
     assert {row["language"] for row in rows} == {"zh"}
     signatures = {row["metric"]: row["signature"] for row in rows}
-    assert {"accuracy", "macro_f1", "bleu", "rougeL"} <= signatures.keys()
+    assert {"accuracy", "f1_macro", "bleu", "rougeL"} <= signatures.keys()
     assert "tok:zh" in signatures["bleu"]
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
 

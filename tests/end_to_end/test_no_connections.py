@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from own_files import write_own_files
 from recording import Recorder, address, is_here, sockets_of
 from running import LMTRAIN, Machine
 
@@ -38,11 +39,11 @@ def test_no_process_of_a_run_has_a_connection_to_another_machine(own_line):
 
 
 @pytest.mark.slow
-def test_a_run_without_prefect_asks_for_no_other_machine(own_line, machine, tmp_path):
-    line, _ = own_line
+def test_a_run_without_prefect_asks_for_no_other_machine(machine, tmp_path):
     recorder = Recorder(tmp_path / "recorded")
     recording = Machine(machine.folder, machine.ray, recorder.environment())
-    recipe = line.files.write_recipe(tmp_path / "recipe.yaml", str(tmp_path / "runs"), "mine")
+    files = write_own_files(tmp_path / "data")
+    recipe = files.write_recipe(tmp_path / "recipe.yaml", str(tmp_path / "runs"), "mine")
     recording.run(LMTRAIN, "run", str(recipe), while_running=recorder.sampler(recording))
     asked = [*recorder.asked(), *recorder.sockets]
     assert asked
