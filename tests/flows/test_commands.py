@@ -82,7 +82,7 @@ def test_a_plan_names_each_node_with_its_address_and_writes_nothing(cli, tiny, t
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == f"root: {root}"
-    for stage in ("ingest", "curate", "train_tokenizer", "tokenize", "pretrain", "finetune", "report"):
+    for stage in ("ingest", "curate", "train_tokenizer", "tokenize", "pretrain", "evaluate", "report"):
         assert any(line.startswith("NEW") and line.split()[1] == stage for line in lines), stage
     assert "0 HIT" in lines[-1]
     assert "of disk" in lines[-1]
