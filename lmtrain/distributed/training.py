@@ -92,6 +92,8 @@ def launch(
                     failure_config=FailureConfig(max_failures=RESTARTS),
                 ),
             ).fit()
+        except SystemExit as stop:  # what the handler of Ctrl-C that `fit` sets ends with
+            raise KeyboardInterrupt from stop
         except Exception:
             _, error = ray.get(relay.outcome.remote())
             if error is not None:
