@@ -206,12 +206,13 @@ def explain(recipe: str, root: str | None, text: str | None, identity: str | Non
     config = curated.node.config
     assert isinstance(config, CurateConfig)
     classifier = _trained_classifier(curated.node, where)
-    rows = explaining.explain(text, config, read_unchanged(config), url, classifier)
+    documents = Artifact(curated.node.address.url(where)) if curated.hit else None
+    cut = import_module("lmtrain.curation.share").cut_of(documents.stats) if documents else None
+    rows = explaining.explain(text, config, read_unchanged(config), url, classifier, cut, identity)
     for line in explaining.table(rows):
         click.echo(line)
     click.echo(explaining.told(explaining.decision(rows)))
     if identity is not None:
-        documents = Artifact(curated.node.address.url(where)) if curated.hit else None
         told = (
             explaining.told_as_copy(documents, identity) if documents else "not known before lmtrain curate"
         )

@@ -59,7 +59,8 @@ def _funnel(funnel: list[dict[str, Any]], taken: dict[str, dict[str, int]]) -> I
     yield f"{'funnel':<42} {'documents':>11} {'of read':>8} {'bytes':>8} {'words':>8}"
     for step in funnel:
         share = f"{step['documents'] / read:.1%}"
-        yield f"  {step['filter']:<40} {step['documents']:>11,} {share:>8} {_volume(step)}"
+        name = step["filter"] + (f" (score from {step['threshold']:.6g})" if "threshold" in step else "")
+        yield f"  {name:<40} {step['documents']:>11,} {share:>8} {_volume(step)}"
         rules = [(name, row) for name, row in taken.items() if name.startswith(f"{step['filter']}/")]
         for name, row in sorted(rules, key=lambda rule: -rule[1]["documents"]):
             share = f"{-row['documents'] / read:.1%}"

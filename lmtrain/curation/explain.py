@@ -23,6 +23,7 @@ from lmtrain.curation.filters.rules import Rule, Thresholds, held_against
 from lmtrain.curation.lists import Lists
 from lmtrain.curation.privacy.config import KINDS, PrivacyConfig
 from lmtrain.curation.privacy.finding import find
+from lmtrain.curation.share import KEEP_SHARE, Cut
 from lmtrain.curation.writing import DEDUPLICATION
 from lmtrain.manifest import Artifact
 
@@ -58,6 +59,8 @@ def explain(
     lists: Lists | None = None,
     url: str | None = None,
     classifier: Classifier | None = None,
+    cut: Cut | None = None,
+    identity: str | None = None,
 ) -> list[Row]:
     """Return what every rule computes for a text, filter by filter in their order.
 
@@ -67,6 +70,8 @@ def explain(
         lists: of addresses and words; none by default.
         url: where the document was found.
         classifier: scores quality, where the recipe has one.
+        cut: the worst document that `keep_share` kept, once documents are curated.
+        identity: the document's id, which orders documents of the same score.
 
     Raises:
         RecipeError: a segmenter isn't installed.
@@ -85,6 +90,8 @@ def explain(
         verdict = function(document, thresholds)
         if verdict is not True and verdict[0] is True:
             document = document.with_text(verdict[1])
+    if config.keep_share < 1:
+        rows.append(_share_row(document, config.keep_share, cut, identity))
     return rows
 
 
@@ -138,6 +145,17 @@ def _privacy_rows(document: Document, config: PrivacyConfig) -> Iterator[Row]:
             outcome=outcome,
             note="" if action == "off" else action,
         )
+
+
+def _share_row(document: Document, share: float, cut: Cut | None, identity: str | None) -> Row:
+    """Return how the document scores beside the worst that stays; without an id it is the better of equals."""
+    score, outcome, note = document.quality, "met", f"the best {share:g} by score"
+    if cut is None:
+        outcome, note = "off", f"{note}: from which score is known once documents are curated"
+    elif score < cut.threshold or (identity is not None and not cut.keeps(score, identity)):
+        outcome = "broken"
+    threshold = cut.threshold if cut else None
+    return Row(KEEP_SHARE, "low_quality", score, "≥", threshold, KEEP_SHARE, outcome, note)
 
 
 def _c4_rows(document: Document, thresholds: Thresholds) -> Iterator[Row]:

@@ -17,7 +17,7 @@ import xxhash
 from lmtrain import storage
 from lmtrain.building import ShardOutput
 from lmtrain.curation.classifier import open_classifier
-from lmtrain.curation.columns import list_column, values
+from lmtrain.curation.columns import list_column, take, values
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
 from lmtrain.curation.decontamination import CONTAMINATION, DECONTAMINATION, Evaluation, evaluation_of
 from lmtrain.curation.document import Document
@@ -27,6 +27,7 @@ from lmtrain.curation.lists import Lists
 from lmtrain.curation.presets import thresholds_of
 from lmtrain.curation.privacy.finding import find
 from lmtrain.curation.recurring import Recurring
+from lmtrain.curation.share import write_scores
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.text import similarity
 from lmtrain.text.segmentation import resolved, words
@@ -56,6 +57,7 @@ JUDGED = pa.schema(
         ("words", pa.int64()),
         ("language", pa.string()),
         ("language_score", pa.float64()),
+        ("quality", pa.float64()),  # of the text as it stands; null for a dropped one, and without classifier
         ("filter", pa.string()),  # null: kept so far
         ("reason", pa.string()),
         ("value", pa.float64()),
@@ -136,7 +138,7 @@ class Shared:
     Attributes:
         config: preset and thresholds.
         lists: of addresses and words.
-        classifier: URL of the manifest of what scores quality; None if nothing asks for it.
+        classifier: URL of the manifest of what scores quality; None if there is none.
         evaluation: items that no document may touch; None if none are given.
         recurring: lines and paragraphs that are taken out; None if none are.
     """
@@ -166,7 +168,8 @@ class Judged:
 def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
     """Judge the documents of a part; write `judged-NAME.parquet`, and `contamination-NAME.parquet` if any.
 
-    The stats tell what was taken out of texts that are kept.
+    The stats tell what was taken out of texts that are kept, and where a share of the best is asked for
+    what `lmtrain.curation.share.write_scores` says of scores.
     """
     table = part.read(["id", "split", "text", "url"])
     filters = chain(shared.lists, shared.config.privacy)
@@ -188,12 +191,16 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
         **{column: [row.get(column) for row in rows] for column in JUDGED.names[2:-2]},
         **_comparable([row.get("shingles") for row in rows], shared.config.deduplication),
     }
+    output.stats = {"rewritten": {name: asdict(change) for name, change in changes.items()}}
     name = f"judged-{part.name}.parquet"
     pq.write_table(pa.table(judged_columns, schema=JUDGED), output.path(name), compression="zstd")
     output.add(name, "judged", rows=len(rows))
     if touched:
         _write_contamination(touched, part.name, output)
-    output.stats = {"rewritten": {name: asdict(change) for name, change in changes.items()}}
+    if shared.config.keep_share < 1:
+        kept = [place for place, row in enumerate(rows) if row.get("filter") is None]
+        ids = values(take(table.select(["id"]), np.array(kept, np.int64))["id"])
+        write_scores(part.name, ids, [rows[place]["quality"] for place in kept], output)
 
 
 def _changed(text: str, before: str) -> str | None:
@@ -265,6 +272,7 @@ def _row(judged: Judged, config: CurateConfig) -> dict[str, Any]:
     row |= document.volume._asdict()
     if judged.dropped is None:
         size = config.deduplication.shingle_words
+        row["quality"] = document.quality if document.classifier else None
         row["text_hash"] = text_hash(document.text)
         row["shingles"] = similarity.shingles(document.text, size, document.language)
     else:

@@ -252,7 +252,9 @@ def _scores(compared: Compared, rows: np.ndarray, name: str | None) -> pa.Array 
         return pa.nulls(len(rows), pa.float64())
     path = open_record(compared.root, compared.record)
     if name in pq.read_schema(path).names:
-        return take(pq.read_table(path, columns=[name]), rows)[name].cast(pa.float64())
+        found = take(pq.read_table(path, columns=[name]), rows)[name]
+        if found.null_count < len(found):  # `quality` is empty without a classifier
+            return found.cast(pa.float64())
     return pa.array(numbers_in(values(take(part.read(["metadata"]), rows)["metadata"]), name), pa.float64())
 
 

@@ -1,6 +1,6 @@
 """curate: corpora to documents. Filters judge each document alone, then copies are found and removed.
 
-    corpus files ─ judge → judged ─ find copies → leaving ─ write → documents
+    corpus files ─ judge → judged ─ (keep the best) ─ find copies → leaving ─ write → documents
 
 Every document that is read is kept or dropped with a reason: read = kept + dropped.
 """
@@ -33,6 +33,7 @@ from lmtrain.curation.judging import (
 )
 from lmtrain.curation.lists import read_unchanged
 from lmtrain.curation.presets import QUALITY
+from lmtrain.curation.share import KEEP_SHARE, Cut, find_cut, keep_share, told
 from lmtrain.curation.writing import LENGTH_EDGES, Task, read_judged, with_copies, write_part
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.errors import RecipeError, StageError
@@ -50,7 +51,7 @@ def build(
 
     Args:
         inputs: `corpora`: URLs of corpus manifests. `classifier`: the one of the quality classifier,
-            where the thresholds ask for one. `earlier`, if any: URLs of documents manifests, of which
+            if any. `earlier`, if any: URLs of documents manifests, of which
             the corpora's documents must not be copies. `evaluation`, if any: URLs of labelled manifests,
             with whose test examples they must have no run of 13 words in common.
         config: preset, thresholds, deduplication.
@@ -74,6 +75,9 @@ def build(
         shared = Shared(config, read_unchanged(config), classifier, evaluation, recurring)
         judged = map_shards(judge_part, splits, attempt, resources, watch, step="judge", shared=shared)
         records = [record for result in judged for record in result.files if record.role == "judged"]
+        cut = find_cut(root, judged, config.keep_share) if config.keep_share < 1 else None
+        if cut:
+            records = keep_share([part.name for part in parts], records, cut, attempt, resources, watch)
         earlier = inputs.get("earlier", [])
         found = find_copies(parts, records, earlier, config.deduplication, attempt, resources, watch)
         tables = [
@@ -91,8 +95,9 @@ def build(
         files += [record for result in judged for record in result.files if record.role == "contamination"]
         rewritten = _rewritten(judged)
         stats = {
-            "funnel": _funnel(tables, rewritten, shared),
+            "funnel": _funnel(tables, rewritten, shared, cut),
             "rewritten": rewritten,
+            **told(cut),
             **_stats(tables, found, written, files, shared),
         }
         return Built(files, stats)
@@ -105,12 +110,13 @@ ACCOUNTED = ["id", "bytes", "words", "filter", "reason", "value", "threshold", "
 
 
 def _classifier_of(inputs: dict[str, list[str]], config: CurateConfig) -> str | None:
-    """Return the URL of the classifier, if the thresholds ask for quality."""
-    if QUALITY not in config.all_thresholds:
-        return None
-    if not inputs.get("classifier"):
-        raise RecipeError(f"curate.thresholds.{QUALITY} needs a classifier among the inputs")
-    return inputs["classifier"][0]
+    """Return the URL of the classifier, None if there is none."""
+    url = next(iter(inputs.get("classifier", [])), None)
+    asked = {f"thresholds.{QUALITY}": QUALITY in config.all_thresholds, KEEP_SHARE: config.keep_share < 1}
+    for name, on in asked.items():
+        if on and url is None:
+            raise RecipeError(f"curate.{name} needs a classifier among the inputs")
+    return url
 
 
 def _parts(corpora: Sequence[str]) -> list[Part]:
@@ -236,7 +242,7 @@ def _rewritten(judged: list[ShardResult]) -> dict[str, dict[str, Any]]:
 
 
 def _funnel(
-    tables: list[pa.Table], rewritten: dict[str, dict[str, Any]], shared: Shared
+    tables: list[pa.Table], rewritten: dict[str, dict[str, Any]], shared: Shared, cut: Cut | None
 ) -> list[dict[str, Any]]:
     """Return documents, bytes and words that remain after each filter that is on."""
     thresholds = shared.config.all_thresholds
@@ -252,11 +258,14 @@ def _funnel(
         on.insert(0, RECURRING)
     if shared.evaluation is not None:
         on.append(DECONTAMINATION)
+    if cut is not None:
+        on.append(KEEP_SHARE)
     for filter_name in [*on, DEDUPLICATION]:
         gone, change = dropped.get(filter_name, Counter()), rewritten.get(filter_name, {})
         left.subtract(gone)
         left.subtract({name: change.get(name, 0) for name in ("bytes", "words")})
-        funnel.append({"filter": filter_name, **_figures(left), "dropped": gone["documents"]})
+        step = {"filter": filter_name, **_figures(left), "dropped": gone["documents"]}
+        funnel.append(step | ({"threshold": cut.threshold} if cut and filter_name == KEEP_SHARE else {}))
     return funnel
 
 

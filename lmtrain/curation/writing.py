@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmtrain.building import ShardOutput
-from lmtrain.curation.columns import array_lists, flat_values, list_column, to_gaps, values
+from lmtrain.curation.columns import array_lists, flat_values, list_column, replace_rows, to_gaps, values
 from lmtrain.curation.deduplication import Leaving
 from lmtrain.curation.judging import DEDUPLICATION, Part
 from lmtrain.curation.linking import KEY_BITS
@@ -88,10 +88,6 @@ def read_judged(root: str, record: FileRecord, columns: list[str] | None = None)
 
 def with_copies(judged: pa.Table, leaving: Leaving) -> pa.Table:
     """Return judged rows in which copies are dropped as well."""
-    if not len(leaving.rows):
-        return judged
-    gone = np.zeros(judged.num_rows, dtype=bool)
-    gone[leaving.rows] = True
     copies = leaving.copies
     replacements = {
         "filter": pa.repeat(pa.scalar(DEDUPLICATION), len(leaving.rows)),
@@ -100,14 +96,7 @@ def with_copies(judged: pa.Table, leaving: Leaving) -> pa.Table:
         "threshold": copies["threshold"],
         "detail": copies["kept"],
     }
-    for name, given in replacements.items():
-        place = judged.schema.get_field_index(name)
-        column: Any = judged[name].combine_chunks()
-        new: Any = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
-        judged = judged.set_column(
-            place, judged.field(place), pc.replace_with_mask(column, pa.array(gone), new)
-        )
-    return judged
+    return replace_rows(judged, leaving.rows, replacements)
 
 
 def signatures_of(judged: pa.Table) -> pa.Table:
@@ -121,8 +110,9 @@ def signatures_of(judged: pa.Table) -> pa.Table:
 
 
 def _documents(rows: pa.Table, judged: pa.Table) -> pa.Table:
-    found = rows.append_column("language", judged["language"])
-    found = found.append_column("language_score", judged["language_score"])
+    found = rows
+    for name in ("language", "language_score", "quality"):
+        found = found.append_column(name, judged[name])
     return found.append_column("cluster", judged["id"]).select(DOCUMENTS.names).cast(DOCUMENTS)
 
 

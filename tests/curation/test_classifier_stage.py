@@ -62,10 +62,10 @@ def node_of(recipe: Recipe, verb: str) -> Node:
     return next(node for node in nodes_of(recipe) if node.stage == verb)
 
 
-def built(recipe: Recipe, verb: str) -> Artifact:
+def built(recipe: Recipe, verb: str, workers: int = 2) -> Artifact:
     """Build what a stage needs and its artifact."""
     for node in needed([node_of(recipe, verb)]):
-        url = build(node, recipe.root, Resources(workers=2), SilentWatch())
+        url = build(node, recipe.root, Resources(workers=workers), SilentWatch())
     return Artifact(url)
 
 
