@@ -91,7 +91,8 @@ class Recipe(Config):
             return self
         if least is None and share == 1 and self.curate.deduplication.score_column != "quality":
             raise ValueError(
-                f"classifier: nothing uses it; set curate.thresholds.{QUALITY} (0 keeps all) or curate.keep_share"
+                f"classifier: nothing uses it; set curate.thresholds.{QUALITY} (0 keeps all) "
+                "or curate.keep_share"
             )
         if least is not None and least > 1:
             raise ValueError(f"curate: {QUALITY} must be at most 1, got {least}")

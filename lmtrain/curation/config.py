@@ -45,7 +45,8 @@ class DeduplicationConfig(Config):
     score_column: str | None = Field(
         default=None,
         description="For `keep: best_score`: a number that curation computes (`language_score`; "
-        "`quality`, the classifier's score), or a field of the metadata. Documents without it come last; equal ones by length.",
+        "`quality`, the classifier's score), or a field of the metadata. Documents without it come last; "
+        "equal ones by length.",
     )
 
     lines: RecurringConfig = Field(

@@ -148,7 +148,7 @@ def _privacy_rows(document: Document, config: PrivacyConfig) -> Iterator[Row]:
 
 
 def _share_row(document: Document, share: float, cut: Cut | None, identity: str | None) -> Row:
-    """Return how the document scores beside the worst that stays; without an id it is the better of equals."""
+    """Return how the document scores beside the worst that stays; without an id it wins among equals."""
     score, outcome, note = document.quality, "met", f"the best {share:g} by score"
     if cut is None:
         outcome, note = "off", f"{note}: from which score is known once documents are curated"

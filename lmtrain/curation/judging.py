@@ -319,7 +319,7 @@ def warm(config: CurateConfig, classifier: str | None = None) -> None:
     language = config.language
     if language and resolved(config.segmenter, language) == "jieba":
         words("开始", language, config.segmenter)
-    find("warm")
+    find("warm 开始")
     text = "one two three four five six seven eight nine ten. Dr. Who [1] is here"
     document = Document(text, language or "en", "characters")
     for function in FILTERS.values():

@@ -70,7 +70,7 @@ def number_kept(share: float, documents: int) -> int:
 
 
 def buckets_of(scores: np.ndarray) -> np.ndarray:
-    """Return the bucket of each score from 0 to 1, shape (scores,), int64: a better one is in no lower one."""
+    """Return the bucket of each score from 0 to 1, shape (scores,), int64: none is above a better one's."""
     return np.minimum((scores * BUCKETS).astype(np.int64), BUCKETS - 1)
 
 
@@ -186,7 +186,7 @@ def write_best(part: tuple[str, FileRecord], shared: tuple[str, Cut], output: Sh
         "threshold": pa.repeat(pa.scalar(cut.threshold), len(away)),
     }
     # What is dropped isn't compared with anything.
-    replacements |= {column: None for column in ("text_hash", "bands", "shingles")}
+    replacements |= dict.fromkeys(("text_hash", "bands", "shingles"))
     path = f"best-{name}.parquet"
     table = replace_rows(judged, np.array(away, dtype=np.int64), replacements)
     pq.write_table(table, output.path(path), compression="zstd")
