@@ -34,7 +34,7 @@ def folded(text: str, points: np.ndarray) -> str:
 
 @kernel
 def has_wide(points):
-    """Tell whether a wide letter, digit or `＠` is among code points, or a wide bracket before a digit."""
+    """Tell whether a wide letter, digit or `＠` is among code points, or a wide bracket of an area code."""
     for place in range(len(points)):
         point = points[place]
         if 0xFF10 <= point <= 0xFF5A:
@@ -42,6 +42,8 @@ def has_wide(points):
                 return True
         elif point == 0xFF08 and place + 1 < len(points):
             after = points[place + 1]
-            if 48 <= after <= 57 or after == 43 or after == 0xFF0B:  # 0 to 9, + and the wide +
+            # An area or country code: 0, +, the wide +, 86. `（1）` numbers a list, and is common.
+            eighty_six = after == 56 and place + 2 < len(points) and points[place + 2] == 54
+            if after == 48 or after == 43 or after == 0xFF0B or eighty_six:
                 return True
     return False
