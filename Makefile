@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench-curation bench-language readme-tables serve lock clean
+.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement readme-tables serve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
