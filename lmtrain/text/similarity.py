@@ -59,9 +59,7 @@ def shingles(text: str, size: int, language: str) -> np.ndarray:
     """
     hashes, whole = _ngrams_of(_narrow_points(text), folded(), language in UNSPACED, size)
     if not whole:
-        hashes, _ = _ngrams_of(
-            _narrow_points(normalized(text)), as_they_are(), language in UNSPACED, size
-        )
+        hashes, _ = _ngrams_of(_narrow_points(normalized(text)), as_they_are(), language in UNSPACED, size)
     hashes.sort()
     return _without_repeats(hashes)
 
@@ -357,7 +355,8 @@ def _without_repeats(ordered):
 def _minhashes(flat, offsets, factors, adds):
     """Take one function after another over hashes that fit into the first cache.
 
-    The least stays in a register, and compilers turn this loop, written so, into vector instructions.
+    The least stays in a register, and LLVM makes vector instructions of the inner loop, slower ones
+    where it is written with `min`.
     """
     least = np.full((len(offsets) - 1, len(factors)), NOTHING)
     for document in range(len(offsets) - 1):
@@ -367,7 +366,7 @@ def _minhashes(flat, offsets, factors, adds):
                 factor, add, found = factors[each], adds[each], least[document, each]
                 for place in range(len(values)):
                     hashed = factor * values[place] + add
-                    found = hashed if hashed < found else found  # noqa: FURB136 - min() isn't made a vector
+                    found = hashed if hashed < found else found
                 least[document, each] = found
     return least
 

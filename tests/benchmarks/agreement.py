@@ -157,7 +157,10 @@ def published(language: Language) -> dict[str, Form]:
             if (mine := {key: CHINESE.thresholds[key] for key in names if key in CHINESE.thresholds})
         }  # fmt: skip
         line_ends = {"drop_unpunctuated_lines": 0, "min_line_words": 0}
-    for name, changed in {"c4, any line end": line_ends, "c4 by sentences": {C4_UNITS: 1, **line_ends}}.items():
+    for name, changed in {
+        "c4, any line end": line_ends,
+        "c4 by sentences": {C4_UNITS: 1, **line_ends},
+    }.items():
         thresholds = {key: value for key, value in {**C4_RULES, **changed}.items() if value}
         forms[name] = Form("c4", thresholds, options_of("c4", thresholds, language))
     return forms
@@ -240,7 +243,9 @@ def texts_of(folder: Path) -> Iterator[str]:
                     yield text
 
 
-def corpora(folder: Path | None, language: Language, made: int) -> Iterator[tuple[str, Language, Iterator[str]]]:
+def corpora(
+    folder: Path | None, language: Language, made: int
+) -> Iterator[tuple[str, Language, Iterator[str]]]:
     """Yield the name, language and texts of everything that is judged."""
     data = os.environ.get("BENCH_DATA")
     if folder:

@@ -55,7 +55,7 @@ def judge(form, text):
     document = Document(text, "")
     try:
         verdict = form.filter(document)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no verdict to compare
         return f"raised {type(error).__name__}", text
     if isinstance(verdict, tuple):
         return (None if verdict[0] else str(verdict[1])), document.text

@@ -58,7 +58,9 @@ def cost_table(growth: Mapping[str, Any], curation: Mapping[str, Any]) -> str:
     beyond = (DOCUMENTS / largest["count"]) ** (power - 1)
     seconds = largest["workers"] * largest["seconds"] / largest["count"] * DOCUMENTS
     held = largest["disk_bytes"] / largest["count"] * DOCUMENTS
-    known = largest["bytes_by_role"].get("signatures", 0) / (largest["count"] - largest["dropped"]) * DOCUMENTS
+    known = (
+        largest["bytes_by_role"].get("signatures", 0) / (largest["count"] - largest["dropped"]) * DOCUMENTS
+    )
     tasks = sum(largest["tasks"].values()) / largest["bytes"] * bytes_read
     lines = [
         (
@@ -72,8 +74,7 @@ def cost_table(growth: Mapping[str, Any], curation: Mapping[str, Any]) -> str:
             f"{filtering / 3600 / CORES:.3g} h",
         ),
         (
-            "deduplication alone, documents of "
-            f"{largest['bytes'] / largest['count']:,.0f} B",
+            f"deduplication alone, documents of {largest['bytes'] / largest['count']:,.0f} B",
             f"{largest['workers']} · {largest['seconds']:.4g} s / {largest['count']:,} · documents "
             f"· ({DOCUMENTS:.0e} / {largest['count']:,})^({power:.3g} - 1)",
             f"{seconds * beyond / 3600:,.0f} core hours",

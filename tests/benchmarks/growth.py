@@ -87,7 +87,7 @@ def write_documents(folder: Path, count: int, workers: int) -> int:
 
 
 class Observer:
-    """Looks, until it is left, at the peaks of Ray's workers and at what a stage has done and holds on disk."""
+    """Looks, until it is left, at the peaks of Ray's workers, and at what a stage has done and holds."""
 
     def __init__(self, root: str, seconds: float = 0.5) -> None:
         self.root, self.seconds = Path(root), seconds
@@ -164,7 +164,7 @@ def peak_megabytes(process: int | str) -> float:
 
 def run_ingest(folder: str, root: str, workers: int) -> dict[str, Any]:
     """Ingest the shards of a folder; return the corpus' URL."""
-    source = FilesSource(alias="made", urls=[f"{folder}/*.jsonl.gz"])
+    source = FilesSource(alias="made", urls=[f"{folder}/*.jsonl.gz"], id_column="id")
     listed = IngestConfig(files=source, listing=list_source_files(source).digest)
     with session():
         return {"corpus": ingest.build({}, listed, root, Resources(workers=workers), SilentWatch())}
@@ -213,7 +213,9 @@ def found_of(url: str, count: int) -> dict[str, Any]:
         if row["reason"] in ("near_copy", "exact_copy")
     }
     copies = range(COPIED - 1, count, max(count // COPIED // SAMPLED_COPIES, 1) * COPIED)
-    alike = [number for number in copies if made().similarity(number) >= CurateConfig().deduplication.threshold]
+    alike = [
+        number for number in copies if made().similarity(number) >= CurateConfig().deduplication.threshold
+    ]
     parted = sum(number in left or made().original_of(number) in left for number in alike)
     return {
         "dropped": len(left),
@@ -269,12 +271,12 @@ def rows_of(runs: list[dict[str, Any]]) -> list[Row]:
         Row(f"Peak of a worker, {span}", "times", largest["worker_megabytes"] / smallest["worker_megabytes"],
             None, "a flat line", smallest["worker_megabytes"] / largest["worker_megabytes"], FLAT)
     )  # fmt: skip
-    for run in runs:
-        if "single_seconds" in run:
-            rows.append(
-                Row(f"{run['workers']} workers, {run['count']:,} documents", "seconds", run["seconds"],
-                    run["single_seconds"], "1 worker", run["single_seconds"] / run["seconds"], SPEED_UP)
-            )  # fmt: skip
+    rows += [
+        Row(f"{run['workers']} workers, {run['count']:,} documents", "seconds", run["seconds"],
+            run["single_seconds"], "1 worker", run["single_seconds"] / run["seconds"], SPEED_UP)
+        for run in runs
+        if "single_seconds" in run
+    ]  # fmt: skip
     rows.append(
         Row("Pairs of a Jaccard index of 0.8 or more that were found", "share", largest["recall"], None,
             "the least that is asked", largest["recall"] / RECALL, 1, {"pairs": largest["pairs_looked_at"]})

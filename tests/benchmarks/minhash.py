@@ -203,9 +203,7 @@ def _curate(ingested: tuple[str, str], here: InProcess) -> tuple[float, dict[str
     """Curate without filters; return the seconds between the first pass and the last, and what is kept."""
     folder, corpus = ingested
     here.steps.clear()
-    url = curate.build(
-        {"corpora": [corpus]}, CurateConfig(preset="none"), folder, Resources(), SilentWatch()
-    )
+    url = curate.build({"corpora": [corpus]}, CurateConfig(preset="none"), folder, Resources(), SilentWatch())
     last = read_manifest(url).stats["funnel"][-1]
     shutil.rmtree(Path(folder) / "documents")
     steps = {step.name: step for step in here.steps}

@@ -46,10 +46,23 @@ def test_what_goes_by_its_neighbours_is_left_to_the_whole_text(character):
 
 
 def test_what_is_common_needs_no_second_look():
-    for text in ("don’t—“quote”… 3 km², 5 °C", "今天３月，天气很好。", "ガ カ", "한국어", "Ünïcödé ÀÉÎ", "нет"):
+    for text in (
+        "don’t—“quote”… 3 km², 5 °C",
+        "今天３月，天气很好。",
+        "ガ カ",
+        "한국어",
+        "Ünïcödé ÀÉÎ",
+        "нет",
+    ):
         assert by_characters(text) is not None, text
 
 
 def test_a_normalized_text_is_taken_as_it_is():
     table = as_they_are()
-    assert [table[ord(character)] for character in "aé 中\u0301."] == [*map(ord, "aé"), 0, ord("中"), 0x301, 0]
+    assert [table[ord(character)] for character in "aé 中\u0301."] == [
+        *map(ord, "aé"),
+        0,
+        ord("中"),
+        0x301,
+        0,
+    ]
