@@ -44,9 +44,9 @@ def _read(results: Path, name: str) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Return the rows of one benchmark as Markdown, and where and how they were measured."""
-    peers = list(dict.fromkeys(row["peer_name"] for row in found["rows"]))
-    if len(peers) == 1:
-        lines = [f"| measure | ours | {peers[0]} | ratio | goal |", "|---|---:|---:|---:|---:|"]
+    peers = sorted({row["peer_name"] for row in found["rows"] if row["peer"] is not None})
+    if len(peers) <= 1:
+        lines = [f"| measure | ours | {''.join(peers)} | ratio | goal |", "|---|---:|---:|---:|---:|"]
         lines += [_row(row) for row in found["rows"]]
     else:
         lines = ["| measure | ours | beside | | ratio | goal |", "|---|---:|---|---:|---:|---:|"]
