@@ -1,4 +1,4 @@
-"""What benchmarks make: documents of known similarity, hostile texts, and figures carried on to other sizes."""
+"""What benchmarks make: documents of known similarity, hostile texts, and figures carried on."""
 
 import random
 
