@@ -69,10 +69,10 @@ def test_a_table_tells_what_falls_short(tmp_path):
         Row("Floor", "MB/s", 12.0, None, "memory", 0.9, 0.8),
     ]
     write("chain", rows, {}, tmp_path)
-    told = with_tables("a\n<!-- figures: chain -->\nold\n<!-- end of figures -->\nb\n", tmp_path)
+    told = with_tables("a\n<!-- figures: chain -->\nstale\n<!-- end of figures -->\nb\n", tmp_path)
     assert "| Chain, MB/s | 12 | 0.5 | 24 | 30, not met |" in told
     assert "| Floor, MB/s | 12 |  | 0.9 | 0.8 |" in told
-    assert "old" not in told
+    assert "stale" not in told
     assert told.endswith("<!-- end of figures -->\nb\n")
 
 
@@ -89,5 +89,5 @@ def test_peers_that_differ_are_named_in_each_row_and_what_nothing_is_asked_of_ha
 
 
 def test_a_table_that_was_never_measured_says_how_it_is_made(tmp_path):
-    found = with_tables("<!-- figures: cost -->\nold\n<!-- end of figures -->", tmp_path)
+    found = with_tables("<!-- figures: cost -->\nstale\n<!-- end of figures -->", tmp_path)
     assert "Not measured yet: `make bench-growth`, `make bench-curation`" in found
