@@ -82,12 +82,12 @@ def cost_table(growth: Mapping[str, Any], curation: Mapping[str, Any]) -> str:
         (
             "disk while it runs",
             f"{largest['disk_bytes'] / largest['count']:,.0f} B a document",
-            f"{held / 1e12:,.3g} TB",
+            f"{_digits(held / 1e12)} TB",
         ),
         (
             "signatures that stay",
             "bytes for each kept document · documents",
-            f"{known / 1e12:,.3g} TB at most",
+            f"{_digits(known / 1e12)} TB at most",
         ),
         (
             "tasks",
@@ -111,10 +111,15 @@ def _limits(growth: Mapping[str, Any]) -> list[str]:
         found.append((line.reaches(NODE_BYTES), measure, line))
     told = [f"What breaks first, where one process may take {NODE_BYTES / 1e9:.0f} GB:", ""]
     for number, (reached, measure, line) in enumerate(sorted(found, key=lambda each: each[0]), start=1):
-        grows = f"{line.slope:,.0f} B a document, {line.at(DOCUMENTS) / 1e9:,.3g} GB at 10 billion"
+        grows = f"{line.slope:,.0f} B a document, {_digits(line.at(DOCUMENTS) / 1e9)} GB at 10 billion"
         full = "never full" if reached == float("inf") else f"full at {reached:.2g} documents"
         told.append(f"{number}. {measure.removeprefix('Peak ')}: {grows}; {full}.")
     return told
+
+
+def _digits(value: float) -> str:
+    """Return three digits of a number, and no exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _rows(found: Mapping[str, Any], measure: str) -> list[Any]:
