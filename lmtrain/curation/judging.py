@@ -5,7 +5,7 @@ why it is dropped, or what its copies are found by. The text itself is written
 again only where a filter changed it; all that comes after goes by the changed one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -189,7 +189,7 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
         "id": table["id"],
         "split": table["split"],
         **{column: [row.get(column) for row in rows] for column in JUDGED.names[2:-2]},
-        **_comparable([row.get("shingles") for row in rows], shared.config.deduplication),
+        **comparable([row.get("shingles") for row in rows], shared.config.deduplication),
     }
     output.stats = {"rewritten": {name: asdict(change) for name, change in changes.items()}}
     name = f"judged-{part.name}.parquet"
@@ -287,7 +287,7 @@ def text_hash(text: str) -> bytes:
     return xxhash.xxh3_128_digest(" ".join(similarity.normalized(text).split()).encode())
 
 
-def _comparable(shingles: list[np.ndarray | None], config: DeduplicationConfig) -> dict[str, pa.Array]:
+def comparable(shingles: Sequence[np.ndarray | None], config: DeduplicationConfig) -> dict[str, pa.Array]:
     """Return the columns by which kept documents are compared; null for dropped ones."""
     kept = [given for given in shingles if given is not None]
     signatures = similarity.signatures(kept, config.bands * config.rows)
@@ -327,5 +327,5 @@ def warm(config: CurateConfig, classifier: str | None = None) -> None:
     shingles = similarity.shingles(document.text, 5, "en")
     for wider in ("开始", "𠀀"):
         similarity.shingles(wider, 5, "zh")
-    _comparable([shingles, None], config.deduplication)
+    comparable([shingles, None], config.deduplication)
     evaluation_of([]).hits(document.text)

@@ -9,15 +9,13 @@ Beside each kernel stands its definition in plain Python, named `..._plain`,
 which tests compare it with.
 """
 
-import sys
-import unicodedata
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from lmtrain.text.characters import PLANES, classes, code_points, is_word_character
+from lmtrain.text.characters import code_points, is_word_character
+from lmtrain.text.folding import IN_CONTEXT, as_they_are, folded, normalized
 from lmtrain.text.kernels import kernel
 from lmtrain.text.segmentation import UNSPACED
 
@@ -40,11 +38,8 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _MASK = (1 << 64) - 1
-
-
-def normalized(text: str) -> str:
-    """Return a text as it is compared: Unicode's compatible composed form (NFKC), in lower case."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
+_BLOCK = 2048
+"""Hashes that every function of the family is applied to while they are in the first cache: 16 kB."""
 
 
 def shingles(text: str, size: int, language: str) -> np.ndarray:
@@ -62,36 +57,11 @@ def shingles(text: str, size: int, language: str) -> np.ndarray:
     Returns:
         Sorted hashes without repeats, shape (shingles,), uint64; empty for a text without words.
     """
-    plain, lowered = _to_be_lowered(text)
-    hashes = _ngrams_of(_narrow_points(plain), classes(), lowered, language in UNSPACED, size)
+    hashes, whole = _ngrams_of(_narrow_points(text), folded(), language in UNSPACED, size)
+    if not whole:
+        hashes, _ = _ngrams_of(_narrow_points(normalized(text)), as_they_are(), language in UNSPACED, size)
     hashes.sort()
     return _without_repeats(hashes)
-
-
-def _to_be_lowered(text: str) -> tuple[str, np.ndarray]:
-    """Return a text and a table of code points by which it becomes `normalized`."""
-    if text.isascii():
-        return text, _lower_case()
-    composed = unicodedata.normalize("NFKC", text)
-    if "\u0130" in composed or "\u03a3" in composed:  # a dotted I becomes two, a sigma goes by its place
-        return composed.lower(), _as_they_are()
-    return composed, _lower_case()
-
-
-@cache
-def _lower_case() -> np.ndarray:
-    """Return each code point in lower case, shape (sys.maxunicode + 1,), uint32."""
-    table = _as_they_are().copy()
-    for point in range(PLANES):
-        lowered = chr(point).lower()
-        if len(lowered) == 1:
-            table[point] = ord(lowered)
-    return table
-
-
-@cache
-def _as_they_are() -> np.ndarray:
-    return np.arange(sys.maxunicode + 1, dtype=np.uint32)
 
 
 def _narrow_points(text: str) -> np.ndarray:
@@ -327,13 +297,25 @@ def _mix(value):
 
 
 @kernel
-def _unit_hashes(characters, table, lowered, single):
-    """Hash each word (each character if `single`): FNV-1a over code points, then mixed."""
+def _ngrams_of(characters, table, single, size):
+    units, whole = _unit_hashes(characters, table, single)
+    return _ngram_hashes(units, size), whole
+
+
+@kernel
+def _unit_hashes(characters, table, single):
+    """Hash each word (each character if `single`): FNV-1a over code points, then mixed.
+
+    A character that goes by its neighbours ends it: what was hashed is worth nothing then.
+    """
     hashes = np.empty(len(characters), dtype=np.uint64)
     count, hashed, inside = 0, _FNV_OFFSET, False
-    for point in characters:
-        if table[point] & 1:
-            hashed = (hashed ^ np.uint64(lowered[point])) * _FNV_PRIME
+    for place in range(len(characters)):
+        point = table[characters[place]]
+        if point == IN_CONTEXT:
+            return hashes[:0], False
+        if point:
+            hashed = (hashed ^ np.uint64(point)) * _FNV_PRIME
             inside = True
             if not single:
                 continue
@@ -343,12 +325,7 @@ def _unit_hashes(characters, table, lowered, single):
     if inside:
         hashes[count] = _mix(hashed)
         count += 1
-    return hashes[:count]
-
-
-@kernel
-def _ngrams_of(characters, table, lowered, single, size):
-    return _ngram_hashes(_unit_hashes(characters, table, lowered, single), size)
+    return hashes[:count], True
 
 
 @kernel
@@ -376,13 +353,21 @@ def _without_repeats(ordered):
 
 @kernel
 def _minhashes(flat, offsets, factors, adds):
+    """Take one function after another over hashes that fit into the first cache.
+
+    The least stays in a register, and LLVM makes vector instructions of the inner loop, slower ones
+    where it is written with `min`.
+    """
     least = np.full((len(offsets) - 1, len(factors)), NOTHING)
     for document in range(len(offsets) - 1):
-        row = least[document]
-        for place in range(offsets[document], offsets[document + 1]):
-            value = flat[place]
+        for start in range(offsets[document], offsets[document + 1], _BLOCK):
+            values = flat[start : min(start + _BLOCK, offsets[document + 1])]
             for each in range(len(factors)):
-                row[each] = min(row[each], factors[each] * value + adds[each])
+                factor, add, found = factors[each], adds[each], least[document, each]
+                for place in range(len(values)):
+                    hashed = factor * values[place] + add
+                    found = hashed if hashed < found else found
+                least[document, each] = found
     return least
 
 

@@ -22,16 +22,6 @@ def test_shingles_are_what_their_definition_says(language, text, size):
     )
 
 
-def test_every_character_is_lowered_as_python_does():
-    table = similarity._lower_case()
-    for point in range(0x40000):
-        if chr(point) != "\u0130":
-            assert table[point] == ord(chr(point).lower())
-    assert "\u03a3a\u03a3".lower() == "\u03c3a\u03c2"  # by context, which no table knows
-    for text in ("\u0391\u03a3 \u03a3\u0391 \u0391 \u0391", "I\u0130 \u0130 a b c"):
-        assert similarity.shingles(text, 2, "en").tolist() == similarity.shingles_plain(text, 2, "en")
-
-
 def test_case_punctuation_width_and_spacing_make_no_difference():
     plain = similarity.shingles("the quick brown fox jumps over 3 dogs", 5, "en")
     written = similarity.shingles("The “quick” brown\n\nfox, jumps; over ３ dogs!", 5, "en")
