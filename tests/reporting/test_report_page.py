@@ -1,52 +1,17 @@
 """The page: well formed, alone in the world, honest with numbers, deaf to hostile text."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from made_line import CHINESE, DROPPED_COUNTS, HOSTILE
+from page_reader import Reader
 
 from lmtrain.reporting import humanize, page
 from lmtrain.reporting.line import Line, Scored
 from lmtrain.reporting.results import read_scores
 
-VOID = {"meta", "br", "img", "link", "input", "hr"}
 NAMES = ["english", "chinese", "bare"]
-
-
-class Reader(HTMLParser):
-    """Collects elements and text, and complains about tags that don't match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open[-1] == tag, f"</{tag}> at line {self.getpos()[0]} closes <{self.open[-1]}>"
-        self.open.pop()
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "title"):
-            self.text.append(data)
-
-    @property
-    def shown(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(params=NAMES)
