@@ -75,11 +75,13 @@ def volumes(line: Line) -> list[Volume]:
 
 def _volume(row: Row, largest: int, is_part: bool) -> Volume:
     figures: dict[str, dict[str, int]] = {}
-    for done, counts in row.counts.items():
+    for done, counts in sorted(row.counts.items(), key=lambda item: item[0] == "tokenized"):
         for unit, number in counts.items():
-            if done == "tokenized" and unit != "tokens":
-                continue  # what was kept has told it
-            figures.setdefault(unit, {})["kept" if done == "tokenized" else done] = number
+            of_unit = figures.setdefault(unit, {})
+            if done == "tokenized":  # the documents that were kept, which have told the rest
+                of_unit.setdefault("kept", number)
+            else:
+                of_unit[done] = number
     of_bytes = figures.get("bytes", {})
     read, kept = (of_bytes.get(done, 0) / largest for done in ("read", "kept"))
     return Volume(row.source, row.license, is_part, figures, read, kept)

@@ -1,4 +1,4 @@
-"""What the report and `lmtrain show` tell of text that the stages themselves read, dropped, cut and tokenized."""
+"""What the report and `lmtrain show` tell of text that the stages themselves have read, cut and tokenized."""
 
 from collections import Counter
 
