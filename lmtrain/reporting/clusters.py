@@ -7,6 +7,7 @@ are opened that hold one of these documents.
 
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmtrain.manifest import Artifact
@@ -80,6 +81,6 @@ def clusters_of(documents: Artifact | None) -> Clusters | None:
 def _cluster(documents: Artifact, file: str, identity: str, size: int) -> Cluster:
     record = next(record for record in documents.files("documents") if record.path.endswith(f"/{file}"))
     columns = ["id", "source", "text"]
-    rows = pq.read_table(documents.open(record), columns=columns, filters=[("id", "==", identity)])
+    rows = pq.read_table(documents.open(record), columns=columns, filters=pc.field("id") == identity)
     (row,) = rows.to_pylist()
     return Cluster(size, identity, row["source"], humanize.excerpt(row["text"], EXAMPLE_CHARACTERS))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtrain.manifest import Artifact
 from lmtrain.reporting import humanize
 from lmtrain.reporting.line import Line
+from lmtrain.schemas import strings
 
 FILTER = "decontamination"
 PAIRS_SHOWN = 3
@@ -88,10 +88,10 @@ def contamination_of(line: Line) -> Contamination | None:
     texts = _texts_of_dropped(documents)
     shown: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for rows in documents.tables("contamination", columns=["id", "example", "data_set"]):
-        for name in pc.unique(rows["data_set"]).to_pylist():
-            of_set = rows.filter(pc.equal(rows["data_set"], name))
-            touched[name].update(of_set["example"].to_pylist())
-            dropped[name] += pc.count_distinct(of_set["id"]).as_py()  # all rows of a document are in one file
+        for name in set(strings(rows["data_set"])):
+            of_set = rows.filter(pc.field("data_set") == name)
+            touched[name].update(strings(of_set["example"]))
+            dropped[name] += len(set(strings(of_set["id"])))  # all rows of a document are in one file
         _choose(rows.to_pylist(), texts, shown)
     sets = [
         _touched_set(line, name, counts, dropped[name], [(texts[one], item) for one, item in shown[name]])
@@ -106,7 +106,7 @@ def _texts_of_dropped(documents: Artifact) -> dict[str, dict[str, Any]]:
     """Return the dropped documents whose text was kept, by id."""
     found = {}
     for table in documents.tables("dropped", columns=["id", "source", "filter", "text"]):
-        rows = table.filter(pc.and_(pc.equal(table["filter"], FILTER), pc.is_valid(table["text"])))
+        rows = table.filter((pc.field("filter") == FILTER) & pc.field("text").is_valid())
         found.update({row["id"]: row for row in rows.to_pylist()})
     return found
 
@@ -140,10 +140,10 @@ def _texts_of_examples(labelled: Artifact | None, wanted: set[str]) -> dict[str,
     """Return texts of test examples by id: of a labelled set all columns that hold long texts, joined."""
     if labelled is None:
         return {}
-    found, ids = {}, pa.array(sorted(wanted), pa.string())
+    found, ids = {}, sorted(wanted)
     for table in labelled.tables("labelled", split="test"):
         texts = [field.name for field in table.schema if str(field.type) == "large_string"]
-        few = table.filter(pc.is_in(table["id"], value_set=ids))
+        few = table.filter(pc.field("id").isin(ids))
         for row in few.select(["id", *texts]).to_pylist():
             found[row["id"]] = "\n".join(row[name] for name in texts if row[name])
     return found
