@@ -137,7 +137,7 @@ def _scores(
 ) -> list[Node]:
     """Return a node for each model and each baseline on one data set."""
     section = recipe.evaluate.model_dump(exclude={"language"})
-    language = recipe.evaluate.language or ("zh" if recipe.curate.preset == "chinese" else "en")
+    language = recipe.evaluate.language or recipe.curate.language or "en"
     common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
     of_models = [
         Node(EvaluateConfig(**common, system="model"), {"data": [data], "system": [model]})

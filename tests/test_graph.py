@@ -165,3 +165,16 @@ def test_a_set_to_keep_out_of_the_documents_is_an_input_of_curation(tmp_path):
     assert [node.label for node in curated.inputs["evaluation"]] == ["asked"]
     (without,) = (n for n in nodes_of(recipe(label=label)) if n.stage == "curate")
     assert curated.address != without.address
+
+
+@pytest.mark.parametrize(
+    ("preset", "language"),
+    [("english", "en"), ("none", "en"), ("chinese", "zh"), ("japanese", "ja"), ("korean", "ko")],
+)
+def test_scores_cut_texts_by_the_language_of_the_preset_unless_the_recipe_names_one(preset, language):
+    def languages(**evaluate: Any) -> set[str]:
+        nodes = nodes_of(recipe(curate={"preset": preset}, evaluate=evaluate))
+        return {node.config.model_dump()["language"] for node in nodes if node.stage == "evaluate"}
+
+    assert languages() == {language}
+    assert languages(language="ko") == {"ko"}

@@ -20,7 +20,7 @@ from lmtrain.curation.classifier import open_classifier
 from lmtrain.curation.columns import list_column, take, values
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
 from lmtrain.curation.decontamination import CONTAMINATION, DECONTAMINATION, Evaluation, evaluation_of
-from lmtrain.curation.document import Document
+from lmtrain.curation.document import Document, Volume
 from lmtrain.curation.filters import FILTERS, chain
 from lmtrain.curation.filters.rules import Filter, Reason
 from lmtrain.curation.lists import Lists
@@ -31,6 +31,7 @@ from lmtrain.curation.share import write_scores
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.text import similarity
 from lmtrain.text.segmentation import resolved, words
+from lmtrain.totals import totals_of
 
 DEDUPLICATION = "deduplication"
 """The filter under which copies are dropped, as `known_id`, `exact_copy` or `near_copy`, and what has
@@ -164,19 +165,29 @@ class Judged:
     dropped: tuple[str, Reason] | None = None
     changes: dict[str, Change] = field(default_factory=dict)
 
+    @property
+    def read(self) -> Volume:
+        """What was read: what is there, and what filters took out of it."""
+        changes, left = self.changes.values(), self.document.volume
+        return Volume(
+            left.bytes + sum(change.bytes for change in changes),
+            left.words + sum(change.words for change in changes),
+        )
+
 
 def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
     """Judge the documents of a part; write `judged-NAME.parquet`, and `contamination-NAME.parquet` if any.
 
-    The stats tell what was taken out of texts that are kept, and where a share of the best is asked for
-    what `lmtrain.curation.share.write_scores` says of scores.
+    The stats tell what was taken out of texts that are kept, what was read by source and licence, and
+    where a share of the best is asked for what `lmtrain.curation.share.write_scores` says of scores.
     """
-    table = part.read(["id", "split", "text", "url"])
+    table = part.read(["id", "split", "text", "url", "source", "license"])
     filters = chain(shared.lists, shared.config.privacy)
     classifier = open_classifier(shared.classifier) if shared.classifier else None
     rows: list[dict[str, Any]] = []
     touched: list[tuple[str, str, str, int]] = []
     changes: dict[str, Change] = {}
+    read: list[Volume] = []
     columns = (values(table[name]) for name in ("id", "split", "text", "url"))
     for identity, split, text, url in zip(*columns, strict=True):
         document = Document(text, shared.config.language, shared.config.segmenter, url, classifier)
@@ -184,6 +195,7 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
         touched += [(identity, *item) for item in _decontaminate(judged, shared.evaluation)]
         for name, change in judged.changes.items():
             changes.setdefault(name, Change()).add(change)
+        read.append(judged.read)
         rows.append({**_row(judged, shared.config), "text": _changed(judged.document.text, text)})
     judged_columns: dict[str, Any] = {
         "id": table["id"],
@@ -191,7 +203,10 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
         **{column: [row.get(column) for row in rows] for column in JUDGED.names[2:-2]},
         **comparable([row.get("shingles") for row in rows], shared.config.deduplication),
     }
-    output.stats = {"rewritten": {name: asdict(change) for name, change in changes.items()}}
+    output.stats = {
+        "rewritten": {name: asdict(change) for name, change in changes.items()},
+        "read": totals_of(table, bytes=[one.bytes for one in read], words=[one.words for one in read]),
+    }
     name = f"judged-{part.name}.parquet"
     pq.write_table(pa.table(judged_columns, schema=JUDGED), output.path(name), compression="zstd")
     output.add(name, "judged", rows=len(rows))

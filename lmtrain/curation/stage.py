@@ -5,6 +5,7 @@
 Every document that is read is kept or dropped with a reason: read = kept + dropped.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -34,14 +35,25 @@ from lmtrain.curation.judging import (
 from lmtrain.curation.lists import read_unchanged
 from lmtrain.curation.presets import QUALITY
 from lmtrain.curation.share import KEEP_SHARE, Cut, find_cut, keep_share, told
-from lmtrain.curation.writing import LENGTH_EDGES, Task, read_judged, with_copies, write_part
+from lmtrain.curation.writing import (
+    LENGTH_EDGES,
+    Task,
+    file_name,
+    read_judged,
+    with_copies,
+    write_part,
+)
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.errors import RecipeError, StageError
 from lmtrain.manifest import Artifact, FileRecord
+from lmtrain.totals import BY_SOURCE_AND_LICENSE, added
 from lmtrain.watch import Watch
 
 EXAMPLES = 20
 """Dropped documents of each reason whose text is kept: those of the smallest ids, which are hashes."""
+
+LARGEST = 5
+"""Clusters of copies that are named, the largest."""
 
 
 def build(
@@ -90,7 +102,9 @@ def build(
             Split(part.name, Task(part, record, found.leaving[n], shown[n] if shown else None))
             for n, (part, record) in enumerate(zip(parts, records, strict=True))
         ]
-        written = map_shards(write_part, tasks, attempt, resources, watch, step="write")
+        written = map_shards(
+            write_part, tasks, attempt, resources, watch, step="write", shared=config.privacy
+        )
         files = [record for result in written for record in result.files]
         files += [record for result in judged for record in result.files if record.role == "contamination"]
         rewritten = _rewritten(judged)
@@ -99,6 +113,11 @@ def build(
             "rewritten": rewritten,
             **told(cut),
             **_stats(tables, found, written, files, shared),
+            BY_SOURCE_AND_LICENSE: {
+                "read": added(result.stats["read"] for result in judged),
+                **{done: added(result.stats[done] for result in written) for done in ("dropped", "kept")},
+            },
+            **_clusters(parts, tables, found),
         }
         return Built(files, stats)
 
@@ -190,7 +209,7 @@ def _stats(
 ) -> dict[str, Any]:
     read = sum(table.num_rows for table in tables)
     dropped = _dropped(tables)
-    kept = sum(result.stats["kept"]["documents"] for result in written)
+    kept = sum(record.rows or 0 for record in files if record.role == "documents")
     assert read == kept + sum(dropped.values()), "a document was lost without a reason"
     state = sum(record.bytes for record in files if record.role == "signatures")
     return {
@@ -214,6 +233,26 @@ def _compared_with(evaluation: Evaluation | None) -> dict[str, int]:
     if evaluation is None:
         return {}
     return {"evaluation_items": len(evaluation.names), "evaluation_items_too_short": evaluation.without_runs}
+
+
+def _clusters(parts: list[Part], tables: list[pa.Table], found: Found) -> dict[str, Any]:
+    """Return how many clusters of copies have which size, and the largest with the file of the kept one."""
+    sized = [
+        (size, part, row) for part, given in enumerate(found.leaving) for row, size in given.clusters.items()
+    ]
+    sizes = Counter(size for size, _, _ in sized)
+    largest = heapq.nsmallest(LARGEST, sized, key=lambda one: (-one[0], one[1], one[2]))
+    return {
+        "cluster_sizes": {str(size): sizes[size] for size in sorted(sizes)},
+        "largest_clusters": [
+            {
+                "id": tables[part]["id"][row].as_py(),
+                "documents": size,
+                "file": file_name("documents", parts[part]),
+            }
+            for size, part, row in largest
+        ],
+    }
 
 
 def _volumes(tables: list[pa.Table], key: Callable[[str | None, str | None], Any]) -> dict[Any, Counter[str]]:

@@ -19,9 +19,12 @@ from lmtrain.curation.columns import array_lists, flat_values, list_column, repl
 from lmtrain.curation.deduplication import Leaving
 from lmtrain.curation.judging import DEDUPLICATION, Part
 from lmtrain.curation.linking import KEY_BITS
+from lmtrain.curation.privacy.config import KINDS, Action, Kind, PrivacyConfig
+from lmtrain.curation.privacy.treatment import treat
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.schemas import DOCUMENTS, DROPPED
 from lmtrain.text import similarity
+from lmtrain.totals import Totals, totals_of
 
 LENGTH_EDGES = [0, *(1 << power for power in range(6, 25))]
 """Edges in bytes of the histogram of lengths; documents beyond the last are counted in the last."""
@@ -62,8 +65,12 @@ class Task:
     examples: frozenset[int] | None
 
 
-def write_part(task: Task, shared: None, output: ShardOutput) -> None:
-    """Write `documents-`, `dropped-` and `signatures-NAME.parquet` of a part."""
+def write_part(task: Task, personal: PrivacyConfig, output: ShardOutput) -> None:
+    """Write `documents-`, `dropped-` and `signatures-NAME.parquet` of a part.
+
+    A document may be dropped before the privacy filter sees it; what is written
+    of its text has placeholders all the same.
+    """
     judged = with_copies(read_judged(task.part.root, task.judged), task.leaving)
     rows = _with_changed_texts(task.part.read(), judged)
     kept = pc.is_null(judged["filter"])
@@ -71,9 +78,11 @@ def write_part(task: Task, shared: None, output: ShardOutput) -> None:
     documents = rows.append_column("cluster_size", pa.array(sizes)).filter(kept)
     documents = _documents(documents, judged.filter(kept))
     _write(documents, "documents", task.part, output)
-    _write(_dropped(rows, judged, task.examples), "dropped", task.part, output)
+    dropped = _dropped(rows, judged, task.examples)
+    _write(_without_personal_data(dropped, personal), "dropped", task.part, output)
     _write(signatures_of(judged.filter(kept)), "signatures", task.part, output)
-    output.stats = _stats(documents, judged)
+    away = pc.invert(kept)
+    output.stats = _stats(documents, judged) | {"dropped": _by_source(rows.filter(away), judged.filter(away))}
 
 
 def _with_changed_texts(rows: pa.Table, judged: pa.Table) -> pa.Table:
@@ -127,11 +136,29 @@ def _dropped(rows: pa.Table, judged: pa.Table, examples: frozenset[int] | None) 
     return table.filter(away).select(DROPPED.names).cast(DROPPED)
 
 
+def _without_personal_data(dropped: pa.Table, personal: PrivacyConfig) -> pa.Table:
+    """Return dropped rows whose texts have placeholders for all that isn't to be kept."""
+    actions: dict[Kind, Action] = {
+        kind: "replace" for kind in KINDS if personal.action_of(kind) in ("replace", "drop")
+    }
+    if not actions:
+        return dropped
+    replacing = PrivacyConfig(actions=actions)
+    texts = [text and treat(text, replacing).text for text in values(dropped["text"])]
+    place = dropped.schema.get_field_index("text")
+    return dropped.set_column(place, "text", pa.array(texts, pa.large_string()))
+
+
+def file_name(role: str, part: Part) -> str:
+    """Return the name of the file that holds the rows of a role of a part."""
+    return f"{role}-{part.name}.parquet"
+
+
 def _write(table: pa.Table, role: str, part: Part, output: ShardOutput) -> None:
     """Write a file, unless it would have no rows."""
     if not table.num_rows:
         return
-    name = f"{role}-{part.name}.parquet"
+    name = file_name(role, part)
     encoded: Any = {"use_dictionary": [column for column in REPEATING if column in table.column_names]}
     if role == "signatures":
         hashes = ("bands.list.element", "sketch_gaps.list.element")
@@ -151,13 +178,17 @@ def _stats(documents: pa.Table, judged: pa.Table) -> dict[str, Any]:
     kept = judged.filter(pc.is_null(judged["filter"]))
     sizes, words = kept["bytes"].to_numpy(), kept["words"].to_numpy()
     return {
-        "kept": {"documents": documents.num_rows, "bytes": int(sizes.sum()), "words": int(words.sum())},
+        "kept": _by_source(documents, kept),
         **{
             f"by_{column}": _totals(documents[column], sizes, words)
             for column in ("source", "license", "language", "split")
         },
         "lengths": np.histogram(np.minimum(sizes, LENGTH_EDGES[-1]), LENGTH_EDGES)[0].tolist(),
     }
+
+
+def _by_source(rows: pa.Table, judged: pa.Table) -> Totals:
+    return totals_of(rows, bytes=judged["bytes"], words=judged["words"])
 
 
 def _totals(column: pa.ChunkedArray, sizes: np.ndarray, words: np.ndarray) -> dict[str, dict[str, int]]:

@@ -23,6 +23,7 @@ from lmtrain.distributed.map import Split, map_shards
 from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.schemas import SPLITS, shard_schema, strings
 from lmtrain.tokenization.config import ShardsConfig
+from lmtrain.totals import BY_SOURCE_AND_LICENSE, added, totals_of
 from lmtrain.watch import Watch
 
 ENCODE_ROWS = 1024
@@ -55,7 +56,11 @@ def build(
             plan_shards(attempt, shared["encoded"], config.shard_tokens),
             attempt, resources, watch, step="shard", shared=shared, unit="shards",
         )  # fmt: skip
-        return Built([record for result in written for record in result.files], _totals(written))
+        stats = _totals(written)
+        stats[BY_SOURCE_AND_LICENSE] = {
+            "tokenized": added(result.stats.get("tokenized", {}) for result in encoded)
+        }
+        return Built([record for result in written for record in result.files], stats)
 
     return build_once(config, inputs, root, work)
 
@@ -66,18 +71,24 @@ def row_key(identity: str) -> int:
 
 
 def encode_file(payload: tuple[str, FileRecord], shared: dict[str, Any], output: ShardOutput) -> None:
-    """Encode one numbered file of documents into rows sorted by source, split and hash of the id."""
+    """Encode one numbered file of documents into rows sorted by source, split and hash of the id.
+
+    Its stats tell tokens by source and licence: here a document's tokens and its licence
+    meet, for shards have no licences.
+    """
     number, record = payload
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the parallelism is that of the tasks
     attempt: Attempt = shared["attempt"]
     tokenizer = Tokenizer.from_file(str(attempt.open(shared["tokenizer"])))
     tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
     width = shard_schema(shared["vocabulary"]).field("input_ids").type
-    batches = []
-    columns = ["id", "text", "source", "split"]
+    batches, tokenized = [], []
+    columns = ["id", "text", "source", "split", "license"]
     for batch in pq.ParquetFile(attempt.open(record)).iter_batches(ENCODE_ROWS, columns=columns):
         texts = strings(batch["text"])
         encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        sizes, lengths = [len(text.encode()) for text in texts], [len(encoding.ids) for encoding in encodings]
+        tokenized.append(totals_of(pa.Table.from_batches([batch]), bytes=sizes, tokens=lengths))
         batches.append(
             pa.table(
                 {
@@ -86,7 +97,7 @@ def encode_file(payload: tuple[str, FileRecord], shared: dict[str, Any], output:
                     "split": batch["split"],
                     "key": pa.array([row_key(one) for one in strings(batch["id"])], pa.uint64()),
                     "input_ids": pa.array([encoding.ids for encoding in encodings], width),
-                    "bytes": pa.array([len(text.encode()) for text in texts], pa.int64()),
+                    "bytes": pa.array(sizes, pa.int64()),
                 }
             )
         )
@@ -97,6 +108,7 @@ def encode_file(payload: tuple[str, FileRecord], shared: dict[str, Any], output:
     name = f"encoded-{number}.arrow"
     _write_stream(table, output.path(name), shared["batch_rows"])
     output.add(name, "encoded", rows=table.num_rows)
+    output.stats = {"tokenized": added(tokenized)}
 
 
 def _write_stream(table: pa.Table, path: Path, batch_rows: int) -> None:
