@@ -107,6 +107,7 @@ class IngestConfig(StageConfig):
 
     stage: ClassVar[str] = "ingest"
     kind: ClassVar[str] = "corpus"
+    version: ClassVar[int] = 2
 
     docstrings: DocstringsSource | None = None
     files: FilesSource | None = None

@@ -66,8 +66,10 @@ def _read(part: Part, layout: Layout) -> Items:
     form = form_of(part.file.name)
     assert form, "the listing checked it"
     if form == "warc" and compression_of(part.file.name) == "gzip":
-        with open_stored(part.file) as packed:
-            yield from READERS[form](part, GzipMembers(packed).buffered(), layout)
+        with open_stored(part.file, part.stop is not None) as packed:
+            if part.start:
+                packed.seek(part.start)
+            yield from READERS[form](part, GzipMembers(packed, part.stop).buffered(), layout)
     else:
         with open_source(part.file, part.stop is not None) as stream:
             yield from READERS[form](part, stream, layout)

@@ -45,10 +45,11 @@ class Part:
 
     Attributes:
         file: the file.
-        start: where the piece begins: a byte (lines), a row group (Parquet) or a batch (Arrow).
+        start: where the piece begins: a byte, of Parquet a row.
         stop: where the next piece begins; None: at the end of the file.
         first: the number of its first record in the file.
         size: its bytes, where it is a piece.
+        offset: where the piece begins in what is unpacked (WARC).
     """
 
     file: SourceFile
@@ -56,6 +57,7 @@ class Part:
     stop: int | None = None
     first: int = 0
     size: int | None = None
+    offset: int = 0
 
     @property
     def bytes(self) -> int:
