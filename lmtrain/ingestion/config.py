@@ -181,6 +181,7 @@ class LabelConfig(StageConfig):
 
     stage: ClassVar[str] = "label"
     kind: ClassVar[str] = "labelled"
+    version: ClassVar[int] = 2
 
     docstrings: DocstringLabels | None = None
     files: LabelledFiles | None = None

@@ -26,11 +26,11 @@ SMALL_BLOCK = 1 << 16
 """Bytes that are unpacked at once: where a file is cut short, at most so many are lost."""
 REMOTE_BLOCK = 4 << 20
 """Bytes that are fetched ahead where only a piece of a remote file is read."""
-BOMB_BYTES = 1 << 24
+BOMB_BYTES = 1 << 25
 BOMB_RATIO = 200
 """A file of which BOMB_BYTES in a row, wherever they stand, unpack from a BOMB_RATIO-th of them is read no
 further: text is packed to a third or a tenth, and to a fiftieth where it repeats itself."""
-BLANK_BYTES = 1 << 20
+BLANK_BYTES = 1 << 18
 """Nor is a packed file with more white space than that in a row: each of its lines is a record."""
 GONE = (404, 410)
 """What a web server says of a file that isn't there any more."""
