@@ -6,8 +6,9 @@ read, so that each piece knows the number of its first record. Rows of CSV wait 
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from lmtrain.building import ShardOutput
 from lmtrain.ingestion.arrow_messages import NotSplittableError, record_batches
 from lmtrain.ingestion.csv_boundaries import measure_csv
+from lmtrain.ingestion.encodings import encoding_of
 from lmtrain.ingestion.forms import form_of
 from lmtrain.ingestion.records import Layout, Part
 from lmtrain.ingestion.streams import count_lines, open_source, open_stored
@@ -51,6 +53,7 @@ Rows = Iterator[tuple[int, ...]]
 def _lines(part: Part, target: int, layout: Layout) -> Rows:
     assert part.stop is not None, "lines are measured by pieces"
     with open_source(part.file, piece=True) as stream:
+        _check_encoding(part, stream, layout)
         lines = count_lines(stream, part.start, part.stop)
     yield part.start, part.stop, lines, part.stop - part.start
 
@@ -65,6 +68,7 @@ def _tsv(part: Part, target: int, layout: Layout) -> Rows:
 
 def _csv(part: Part, target: int, layout: Layout) -> Rows:
     with open_source(part.file, piece=True) as stream:
+        _check_encoding(part, stream, layout)
         if not part.start:
             _check_column(csv_header(stream, layout), layout)
         yield from measure_csv(part, stream)
@@ -110,6 +114,12 @@ def _combined(ranges: Rows, target: int) -> Rows:
         stop, records, size = end, records + more, size + more_size
     if records:
         yield start, stop, records, size
+
+
+def _check_encoding(part: Part, stream: IO[bytes], layout: Layout) -> None:
+    """Leave text of another encoding than UTF-8 whole: in some a byte of a character may be a line end."""
+    if not part.start and encoding_of(cast(io.BufferedReader, stream), layout.encoding) != "utf-8":
+        raise NotSplittableError
 
 
 def _check_column(there: list[str], layout: Layout) -> None:

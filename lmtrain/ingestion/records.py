@@ -78,6 +78,7 @@ class Layout:
         text_document: what one record of a text file is.
         max_bytes: bytes of the longest text that is wanted.
         extraction: how text is taken out of web pages.
+        encoding: of files of text and JSON without a byte order mark; None: UTF-8.
     """
 
     text_column: str
@@ -85,6 +86,7 @@ class Layout:
     text_document: Literal["file", "line", "paragraph"] = "line"
     max_bytes: int = 10_000_000
     extraction: ExtractionConfig = DEFAULT_EXTRACTION
+    encoding: str | None = None
 
     @property
     def limit(self) -> int:

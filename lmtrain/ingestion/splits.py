@@ -56,7 +56,9 @@ def is_splittable(file: storage.SourceFile, layout: Layout) -> bool:
     if form == "warc":
         in_pieces = packed in (None, "gzip")
     else:
-        in_pieces = packed is None and (form in IN_PIECES or (form == "text" and layout.text_document == "line"))
+        in_pieces = packed is None and (
+            form in IN_PIECES or (form == "text" and layout.text_document == "line")
+        )
     return in_pieces and gives_pieces(file)
 
 

@@ -21,7 +21,9 @@ def read(folder: Path, name: str, content: bytes) -> list:
     return list(read_records(Part(file), Layout("text")))
 
 
-@pytest.mark.parametrize(("name", "pack"), [("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstandard.compress)])
+@pytest.mark.parametrize(
+    ("name", "pack"), [("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstandard.compress)]
+)
 def test_of_gigabytes_of_newlines_a_fraction_is_read_even_after_good_lines(tmp_path, name, pack):
     items = read(tmp_path, name, pack(GOOD) + pack(NEWLINES) * 100)
     assert all(isinstance(item, Record) for item in items[:50_000])

@@ -99,7 +99,10 @@ def test_of_a_remote_table_only_the_columns_and_rows_that_are_wanted_are_fetched
     texts = [json.dumps([number * 7919 % 104_729] * 200) for number in range(4000)]
     unwanted = [text[::-1] for text in texts]
     pq.write_table(
-        pa.table({"text": texts, "other": unwanted}), tmp_path / "a.parquet", row_group_size=500, compression="none",
+        pa.table({"text": texts, "other": unwanted}),
+        tmp_path / "a.parquet",
+        row_group_size=500,
+        compression="none",
         use_dictionary=False,
     )
     size = (tmp_path / "a.parquet").stat().st_size

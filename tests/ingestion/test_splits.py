@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtrain.ingestion import splits
+from lmtrain.ingestion.measuring import PIECES_PER_GROUP, measure
 from lmtrain.ingestion.readers import read_records
 from lmtrain.ingestion.records import Layout, Part, Record
-from lmtrain.ingestion.measuring import PIECES_PER_GROUP, measure
 from lmtrain.ingestion.splits import is_splittable, numbered, pieces_to_measure
 from lmtrain.storage import SourceFile
 
@@ -68,7 +68,21 @@ def test_lines_are_the_same_wherever_a_file_is_cut(tmp_path_factory, lines, targ
     assert read(parts) == read([Part(file)])
 
 
-CSV_PIECES = [b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"a", "文".encode(), b"\xff", b'\n"', b'",', b'"\n', b"x\n" * 99]
+CSV_PIECES = [
+    b'"',
+    b'""',
+    b",",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"a",
+    "文".encode(),
+    b"\xff",
+    b'\n"',
+    b'",',
+    b'"\n',
+    b"x\n" * 99,
+]
 
 
 @settings(deadline=None, max_examples=300)
@@ -155,7 +169,11 @@ def test_batches_are_the_same_wherever_an_arrow_file_is_cut(tmp_path, form):
 
 @pytest.mark.parametrize("form", ["file", "stream", "cut"])
 def test_arrow_files_whose_batches_need_one_another_or_are_cut_short_are_read_whole(tmp_path, form):
-    rows = table(500) if form == "cut" else pa.table({"text": table(500)["text"].combine_chunks().dictionary_encode()})
+    rows = (
+        table(500)
+        if form == "cut"
+        else pa.table({"text": table(500)["text"].combine_chunks().dictionary_encode()})
+    )
     if form == "file":
         feather.write_feather(rows, tmp_path / "a.arrow", chunksize=30)
     else:
