@@ -4,9 +4,10 @@ Both hold the same messages, and a message tells its length; a stream tells no m
 a file tells no rows (Arrow Columnar Format 1.5, "Serialization and Interprocess Communication").
 """
 
+import io
 import struct
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
@@ -36,7 +37,7 @@ def record_batches(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[tuple[int, in
     is_file = stream.read(len(ARROW_FILE)) == ARROW_FILE
     begin = len(ARROW_FILE) if is_file else 0
     stream.seek(begin)
-    schema = pa.ipc.read_schema(pa.ipc.read_message(pa.PythonFile(stream, mode="r")))
+    schema = pa.ipc.read_schema(pa.ipc.read_message(pa.PythonFile(cast(io.IOBase, stream), mode="r")))
     return schema, _walked(stream, begin)
 
 

@@ -16,10 +16,24 @@ from lmtrain.ingestion.streams import BLOCK, BYTE_ORDER_MARK, seek_line
 from lmtrain.text.kernels import kernel
 
 LINE_START, FIELD_START, PLAIN, QUOTED, QUOTE_IN_QUOTED, TO_LINE_END = range(6)
-"""What a scan is in; LINE_START: where a row begins."""
+"""What a scan is in; LINE_START: where a row begins; TO_LINE_END: in an error, or after a carriage return."""
 MODE, ROWS, FIRST, LAST, LONGEST = range(5)
 """Fields of a scan: what it is in, rows that began, where the first and the last of them did (-1:
 nowhere), and the bytes of the longest that is over."""
+KINDS = np.zeros(256, np.uint8)
+KINDS[list(b'",\n\r')] = 1, 2, 3, 4
+NEXT = np.array(
+    [  # after another byte, ", a comma, \n, \r
+        [PLAIN, QUOTED, FIELD_START, LINE_START, TO_LINE_END],
+        [PLAIN, QUOTED, FIELD_START, LINE_START, TO_LINE_END],
+        [PLAIN, PLAIN, FIELD_START, LINE_START, TO_LINE_END],
+        [QUOTED, QUOTE_IN_QUOTED, QUOTED, QUOTED, QUOTED],
+        [TO_LINE_END, QUOTED, FIELD_START, LINE_START, TO_LINE_END],
+        [TO_LINE_END, TO_LINE_END, TO_LINE_END, LINE_START, TO_LINE_END],
+    ],
+    np.uint8,
+)
+"""What a scan is in after a byte, by what it was in before."""
 
 
 @kernel
@@ -33,33 +47,15 @@ def scan(block: np.ndarray, position: int, state: np.ndarray) -> None:
     """
     mode = state[MODE]
     for place in range(len(block)):
-        byte = block[place]
         if mode == LINE_START:
-            at = position + place
+            begin = position + place
             if state[FIRST] < 0:
-                state[FIRST] = at
+                state[FIRST] = begin
             else:
-                state[LONGEST] = max(state[LONGEST], at - state[LAST])
-            state[LAST] = at
+                state[LONGEST] = max(state[LONGEST], begin - state[LAST])
+            state[LAST] = begin
             state[ROWS] += 1
-            mode = FIELD_START
-        if mode == QUOTED:
-            if byte == 34:  # "
-                mode = QUOTE_IN_QUOTED
-        elif byte == 10:
-            mode = LINE_START
-        elif byte == 13:  # either the line ends, or what follows is an error
-            mode = TO_LINE_END
-        elif mode == FIELD_START:
-            if byte == 34:
-                mode = QUOTED
-            elif byte != 44:  # ,
-                mode = PLAIN
-        elif mode == PLAIN:
-            if byte == 44:
-                mode = FIELD_START
-        elif mode == QUOTE_IN_QUOTED:
-            mode = QUOTED if byte == 34 else FIELD_START if byte == 44 else TO_LINE_END
+        mode = NEXT[mode, KINDS[block[place]]]
     state[MODE] = mode
 
 

@@ -6,7 +6,7 @@ stand is refused.
 
 import codecs
 import io
-from typing import IO, cast
+from typing import IO, Any, cast
 
 BLOCK = 1 << 20
 MARKS = (
@@ -56,7 +56,7 @@ class _Recoded(io.RawIOBase):
         """Tell that it is: io.BufferedReader asks."""
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as the next characters go; return their bytes.
 
         Raises:

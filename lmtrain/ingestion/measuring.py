@@ -7,6 +7,7 @@ read, so that each piece knows the number of its first record. Rows of CSV wait 
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
@@ -78,7 +79,7 @@ def _rows(part: Part, target: int, layout: Layout) -> Rows:
     """Cut a Parquet file between row groups, and large row groups between rows."""
     with (
         open_source(part.file, piece=True) as stream,
-        pq.ParquetFile(pa.PythonFile(stream, mode="r"), pre_buffer=False) as parquet,
+        pq.ParquetFile(pa.PythonFile(cast(io.IOBase, stream), mode="r"), pre_buffer=False) as parquet,
     ):
         _check_column(parquet.schema_arrow.names, layout)
         yield from _combined(_ranges(parquet.metadata, target), target)
@@ -91,7 +92,7 @@ def _ranges(metadata: Any, target: int) -> Rows:
         size = sum(group.column(at).total_compressed_size for at in range(group.num_columns))
         count = max(min(size // target, PIECES_PER_GROUP, group.num_rows), 1)
         ends = [group.num_rows * number // count for number in range(count + 1)]
-        for begin, end in zip(ends, ends[1:], strict=False):
+        for begin, end in itertools.pairwise(ends):
             yield first + begin, first + end, end - begin, size // count
         first += group.num_rows
 

@@ -36,7 +36,7 @@ SHORT_CHARACTERS = 200
 
 
 LEAST_UTF8 = 16
-"""So many bytes beyond ASCII that are UTF-8 throughout are no chance: two Chinese characters in GBK may be."""
+"""So many bytes beyond ASCII that are UTF-8 throughout are it by no chance; two characters in GBK may be."""
 BEYOND_ASCII = bytes(range(128, 256))
 LATIN_1 = "cp1252"
 """What Python calls that which the WHATWG takes for Latin-1."""

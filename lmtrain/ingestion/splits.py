@@ -13,8 +13,11 @@ from lmtrain.ingestion.streams import gives_pieces
 
 BY_BYTES = frozenset({"jsonl", "text", "csv", "tsv"})
 """Forms of which pieces of equal bytes are measured at once; others are measured from end to end."""
-IN_PIECES = frozenset({"jsonl", "csv", "tsv", "parquet", "arrow"})
-"""Forms that are read in pieces where they aren't packed."""
+IN_PIECES: dict[str, tuple[str | None, ...]] = {
+    **dict.fromkeys(("jsonl", "text", "csv", "tsv", "parquet", "arrow"), (None,)),
+    "warc": (None, "gzip"),
+}
+"""Forms that are read in pieces, and how they may be packed."""
 
 
 def cut_files(sizes: Sequence[int], target_bytes: int) -> list[list[int]]:
@@ -53,13 +56,9 @@ def is_splittable(file: storage.SourceFile, layout: Layout) -> bool:
     On a web server it is asked whether it gives ranges.
     """
     form, packed = form_of(file.name), compression_of(file.name)
-    if form == "warc":
-        in_pieces = packed in (None, "gzip")
-    else:
-        in_pieces = packed is None and (
-            form in IN_PIECES or (form == "text" and layout.text_document == "line")
-        )
-    return in_pieces and gives_pieces(file)
+    if form == "text" and layout.text_document != "line":
+        return False
+    return packed in IN_PIECES.get(form or "", ()) and gives_pieces(file)
 
 
 def pieces_to_measure(file: storage.SourceFile, target_bytes: int) -> list[Part]:

@@ -219,8 +219,12 @@ def read_arrow(part: Part, stream: IO[bytes], layout: Layout) -> Items:
             if in_pieces:
                 batches = _batches_between(source, reader.schema, part)
             else:
-                batches = map(reader.get_batch, range(reader.num_record_batches)) if as_file else iter(reader)
+                batches = _batches(reader, as_file)
             yield from _records(_sliced(batches), _wanted(there, layout), part.first)
+
+
+def _batches(reader: Any, is_file: bool) -> Iterator[pa.RecordBatch]:
+    return map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
 
 
 def _batches_between(source: Any, schema: pa.Schema, part: Part) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""Text that isn't UTF-8: by its byte order mark, by what the recipe says, and what web pages say of themselves."""
+"""Text that isn't UTF-8: by its mark, by what the recipe says, by what web pages say of themselves."""
 
 import codecs
 import gzip

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from lmtrain.ingestion.splits import is_splittable
 from lmtrain.storage import SourceFile
 
 
-class Ranged(Quiet):
+class Ranged(SimpleHTTPRequestHandler):
     """A server that gives ranges, and keeps an account of what it sent."""
 
     def __init__(self, *arguments: Any, sent: list[int], **options: Any) -> None:
         self.sent = sent
         super().__init__(*arguments, **options)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
