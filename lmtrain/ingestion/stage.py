@@ -77,7 +77,8 @@ def _ingest(attempt: Attempt, config: IngestConfig, resources: Resources, watch:
     splits = [Split(work.name, work) for work in works]
     results = map_shards(ingest_files, splits, attempt, resources, watch, step=step, shared=config)
     if config.files and config.files.id_column:
-        results = _without_repeats(results, attempt, config, resources, watch)
+        unique = step.replace("ingest", "unique")
+        results = _without_repeats(results, attempt, config, resources, watch, unique)
     stats = added_up([result.stats for result in results])
     assert stats["read"] == stats["kept"] + sum(stats["rejected"].values())
     if not stats["kept"]:
@@ -161,7 +162,12 @@ def _documents(part: Part, package: Package | None, config: IngestConfig) -> Ite
 
 
 def _without_repeats(
-    results: list[ShardResult], attempt: Attempt, config: IngestConfig, resources: Resources, watch: Watch
+    results: list[ShardResult],
+    attempt: Attempt,
+    config: IngestConfig,
+    resources: Resources,
+    watch: Watch,
+    step: str,
 ) -> list[ShardResult]:
     """Return the shards, those with ids that stood before written again without them."""
     files = [{record.role: record for record in result.files} for result in results]
@@ -175,7 +181,7 @@ def _without_repeats(
             name, config.source.alias, attempt, roles["documents"], roles["rejected"], rows[place]
         )
         splits.append(Split(name, payload))
-    rewritten = map_shards(reject_repeats, splits, attempt, resources, watch, step="unique")
+    rewritten = map_shards(reject_repeats, splits, attempt, resources, watch, step=step)
     changed = dict(zip(places, rewritten, strict=True))
     return [changed.get(place, result) for place, result in enumerate(results)]
 
