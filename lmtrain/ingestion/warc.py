@@ -34,11 +34,15 @@ class GzipMembers(io.RawIOBase):
 
     What is lost leaves LOST in its place, a line that is no record, so that it is counted as one.
 
+    Args:
+        packed: the file, or a piece of it that begins with a member.
+        stop: where the piece ends; None: at the end of the file.
+
     Attributes:
         begins: where members begin in the packed file, by where they begin in what is unpacked.
 
     Raises on reading:
-        OSError: not one member is whole.
+        OSError: not one member of the file is whole.
     """
 
     def __init__(self, packed: IO[bytes], stop: int | None = None) -> None:
@@ -80,7 +84,7 @@ class GzipMembers(io.RawIOBase):
         return self.packed.read(min(CHUNK, left))
 
     def _end(self) -> int:
-        if self.packed.tell() and not self._whole:
+        if self.stop is None and self.packed.tell() and not self._whole:
             raise OSError("not one gzip member is whole")
         return 0
 
