@@ -1,4 +1,4 @@
-"""A worker, or a whole run, killed by SIGKILL at random moments: its files are those of an undisturbed run."""
+"""A worker, or a whole run, killed by SIGKILL at random moments: its files are those of a quiet run."""
 
 import os
 import random
