@@ -7,7 +7,6 @@ kept, in English and Chinese; and read = kept + dropped + rejected holds over bo
 import gzip
 import io
 import json
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from lmtrain.ingestion import stage
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
 from lmtrain.manifest import Artifact
-from lmtrain.watch import SilentWatch
+from lmtrain.watch import Clock, SilentWatch
 
 SOURCE = {"alias": "bad", "text_document": "line", "max_bytes": 1_000_000}
 Refused = list[tuple[int, str]]
@@ -113,14 +112,16 @@ def damaged_files(texts: Iterator[str]) -> dict[str, tuple[bytes, Refused]]:
 
 
 class Vanishing(SilentWatch):
-    """Deletes a file once so many tasks are done."""
+    """Deletes a file once so many tasks are done in the n-th pass over the files."""
 
-    def __init__(self, path: Path, after: int) -> None:
+    def __init__(self, path: Path, passes: int, after: int) -> None:
         self.path = path
+        self.passes = passes
         self.after = after
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
-        if done >= self.after:
+        self.passes -= done == 0
+        if self.passes == 0 and done >= self.after:
             self.path.unlink(missing_ok=True)
 
 
@@ -164,7 +165,9 @@ def test_all_damage_in_one_folder_is_counted_where_it_is_and_the_rest_is_kept(ro
     for name, (content, _) in files.items():
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / name).write_bytes(content)
-    node, corpus = ingested(tmp_path / "data", root, Vanishing(tmp_path / "data" / "gone.jsonl", after=0))
+    node, corpus = ingested(
+        tmp_path / "data", root, Vanishing(tmp_path / "data" / "gone.jsonl", passes=1, after=0)
+    )
     assert refused(corpus) == {name: expected for name, (_, expected) in files.items()}
     documents = Node(CurateConfig(preset="none"), {"corpora": [node]})
     curated = Artifact(graph.build(documents, root, Resources(workers=2), SilentWatch()))
@@ -181,7 +184,7 @@ def test_a_file_that_vanishes_between_its_pieces_is_told_piece_by_piece(root, tm
     path = tmp_path / "data" / "large.jsonl"
     path.parent.mkdir()
     path.write_bytes(b"".join(map(line, both_languages()[:200])))
-    _, corpus = ingested(path.parent, root, Vanishing(path, after=1), workers=1)
+    _, corpus = ingested(path.parent, root, Vanishing(path, passes=2, after=1), workers=1)
     (found,) = refused(corpus).values()
     assert {reason for _, reason in found} == {"vanished_file"}
     assert found[0][0] == corpus.stats["kept"] > 5, "what was read before is kept"
@@ -226,13 +229,12 @@ class Peaks:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.found: dict[int, int] = {}
-        self.next_look = 0.0
+        self.clock = Clock(0.5)
 
     def look(self) -> None:
-        """Ask the kernel, twice a second: it remembers the peak of a process for as long as that lives."""
-        if time.monotonic() < self.next_look:
+        """Ask the kernel, now and then: it remembers the peak of a process for as long as that lives."""
+        if not self.clock.due():
             return
-        self.next_look = time.monotonic() + 0.5
         for process, command in self.machine.processes().items():
             if command.startswith("ray::"):
                 with suppress(OSError, StopIteration):
