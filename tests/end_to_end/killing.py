@@ -53,6 +53,7 @@ class Onlooker(threading.Thread):
     """Sees which tasks a run goes through, and kills a worker at each of the given moments.
 
     Attributes:
+        moments: those that are still to come.
         seen: seconds for which each task was seen, in the order of their first sight.
         killed: tasks whose workers were killed.
     """
