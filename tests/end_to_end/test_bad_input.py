@@ -253,7 +253,9 @@ def test_lines_of_200_megabytes_and_bombs_are_refused_in_bounded_memory(machine,
     recipe.write_text(yaml.safe_dump({**kept, "ingest": {"files": [source]}, "curate": {"preset": "none"}}))
     peaks = Peaks(machine)
     machine.run(LMTRAIN, "curate", str(recipe), "--root", root, while_running=peaks.look)
-    corpus, documents = (Artifact(storage.join(root, found)) for found in sorted(manifests(root)))
+    corpus, documents = (
+        Artifact(storage.join(root, folder, "manifest.json")) for folder in sorted(manifests(root))
+    )
     found = refused(corpus)
     lines = found.pop("newlines.jsonl.gz")
     assert lines[-1][1] == "compression_bomb"
