@@ -26,6 +26,7 @@ from lmtrain.recipe import load_recipe
 from lmtrain.watch import TerminalWatch
 
 VERBS = {
+    "list-removals": (("list_removals",), "Take down which documents are to be removed."),
     "ingest": (("ingest",), "Read the recipe's sources into documents."),
     "curate": (("curate",), "Filter and deduplicate the documents."),
     "label": (("label",), "Make the labelled sets for fine-tuning."),

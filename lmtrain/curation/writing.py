@@ -19,6 +19,7 @@ from lmtrain.curation.columns import array_lists, flat_values, list_column, to_g
 from lmtrain.curation.deduplication import Leaving
 from lmtrain.curation.judging import DEDUPLICATION, Part
 from lmtrain.curation.linking import KEY_BITS
+from lmtrain.curation.removal import REMOVAL
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.schemas import DOCUMENTS, DROPPED
 from lmtrain.text import similarity
@@ -132,7 +133,8 @@ def _dropped(rows: pa.Table, judged: pa.Table, examples: frozenset[int] | None) 
         shown = pa.array([row in examples for row in range(rows.num_rows)], pa.bool_())
         text = pc.if_else(shown, rows["text"], pa.scalar(None, pa.large_string()))
     else:
-        text = rows["text"]
+        removed = pc.fill_null(pc.equal(judged["filter"], REMOVAL), False)
+        text = pc.if_else(removed, pa.scalar(None, pa.large_string()), rows["text"])
     table = judged.drop_columns("text").append_column("source", rows["source"]).append_column("text", text)
     return table.filter(away).select(DROPPED.names).cast(DROPPED)
 
