@@ -78,9 +78,7 @@ def build(
 
 
 @stage_task
-def list_removals(
-    inputs: Inputs, config: RemovalsConfig, label: str, root: str, resources: Resources
-) -> str:
+def list_removals(inputs: Inputs, config: RemovalsConfig, label: str, root: str, resources: Resources) -> str:
     """Take down which documents are to be removed."""
     removals, watch = build(inputs, config, label, root, resources)
     watch.logger.info("listed: %s", removals.stats)

@@ -65,7 +65,9 @@ def read_lists(config: ListsConfig) -> Lists:
         kept for entry in entries["url_substrings"] if (kept := letters_and_digits(entry))
     )
     bad_words = {
-        language: without_repeats(word.lower() for word in _entries(f"curate.lists.bad_words.{language}", paths))
+        language: without_repeats(
+            word.lower() for word in _entries(f"curate.lists.bad_words.{language}", paths)
+        )
         for language, paths in sorted(config.bad_words.items())
         if paths
     }

@@ -133,7 +133,7 @@ def _dropped(rows: pa.Table, judged: pa.Table, examples: frozenset[int] | None) 
         shown = pa.array([row in examples for row in range(rows.num_rows)], pa.bool_())
         text = pc.if_else(shown, rows["text"], pa.scalar(None, pa.large_string()))
     else:
-        removed = pc.fill_null(pc.equal(judged["filter"], REMOVAL), False)
+        removed = pa.array([name == REMOVAL for name in values(judged["filter"])], pa.bool_())
         text = pc.if_else(removed, pa.scalar(None, pa.large_string()), rows["text"])
     table = judged.drop_columns("text").append_column("source", rows["source"]).append_column("text", text)
     return table.filter(away).select(DROPPED.names).cast(DROPPED)

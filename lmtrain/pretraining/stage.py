@@ -6,7 +6,7 @@ from lmtrain.distributed.training import train_model
 from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact
 from lmtrain.pretraining.config import PretrainConfig
-from lmtrain.pretraining.removed import ids_in, totals_without, write_removed
+from lmtrain.pretraining.rows import ids_in, totals_without, write_removed
 from lmtrain.pretraining.worker import train
 from lmtrain.removals.resolving import removals_of
 from lmtrain.schemas import SPLITS

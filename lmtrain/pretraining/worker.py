@@ -1,8 +1,5 @@
 """One worker of a pretraining: opens the shards, makes the model, trains, and writes the result."""
 
-from collections import defaultdict
-from collections.abc import Set
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
@@ -13,11 +10,10 @@ from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
 from lmtrain.pretraining.card import model_card
 from lmtrain.pretraining.config import PretrainConfig
-from lmtrain.pretraining.removed import ids_in, totals_without
+from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.loop import Job, Trainer, whole_weights
-from lmtrain.training.packing import PackedRows
 from lmtrain.training.process import Process
 
 
@@ -77,16 +73,6 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         card = model_card(config, figures, shards, left["train"])
         write_model(attempt, job, weights, tokenizer, figures, card)
     return figures
-
-
-def open_rows(
-    shards: Artifact, split: str, row_tokens: int, end: int, skipped: Set[str] = frozenset()
-) -> PackedRows:
-    """Open the packed rows of one split, without the documents that are skipped."""
-    paths: dict[str, list[Path]] = defaultdict(list)
-    for record in shards.files("shards", split=split):
-        paths[str(record.source)].append(shards.open(record))
-    return PackedRows(paths, row_tokens, end, skipped)
 
 
 def bytes_per_target(totals: dict[str, int]) -> float:

@@ -61,11 +61,43 @@ def removed_documents(removals: Removals, documents: Sequence[Artifact]) -> pa.T
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"]), REMOVED)
 
 
-def removed_ids(urls: Sequence[str], data: Artifact) -> frozenset[str]:
-    """Return the ids of documents of shards, or of examples of a labelled set, that are listed.
+def removed_examples(removals: Removals, labelled: Artifact) -> pa.Table:
+    """Return those of labelled examples that are listed.
 
     An example made of a document falls under the list if the document does; one of
     a file by its own id or the hash of its text.
+
+    Args:
+        removals: the list.
+        labelled: a labelled set.
+
+    Returns:
+        `REMOVED`, without addresses.
+
+    Raises:
+        CorruptArtifactError: a file isn't what its manifest says.
+    """
+    by_document = {
+        row["id"]: Listed(row["list"], row["entry"])
+        for row in removed_documents(removals, labelled.inputs("documents")).to_pylist()
+    }
+    rows = []
+    for record in labelled.files("labelled"):
+        with pq.ParquetFile(labelled.open(record)) as file:
+            text = "text" if "text" in file.schema_arrow.names else "document"
+            for batch in file.iter_batches(columns=["id", "split", text]):
+                ids = strings(batch["id"])
+                by_text = dict(_listed_texts(removals, ids, strings(batch[text])))
+                for identity, split in zip(ids, strings(batch["split"]), strict=True):
+                    listed = by_document.get(identity) or removals.by_name(identity, None)
+                    listed = listed or by_text.get(identity)
+                    if listed:
+                        rows.append({"id": identity, "split": split, **listed._asdict()})
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"]), REMOVED)
+
+
+def removed_ids(urls: Sequence[str], data: Artifact) -> frozenset[str]:
+    """Return the ids of documents of shards, or of examples of a labelled set, that are listed.
 
     Args:
         urls: of removals manifests; none list nothing.
@@ -74,27 +106,14 @@ def removed_ids(urls: Sequence[str], data: Artifact) -> frozenset[str]:
     if not urls:
         return frozenset()
     removals = open_removals(list(urls))
-    found = frozenset(strings(removed_documents(removals, data.inputs("documents"))["id"]))
-    return found | (_removed_examples(removals, data) if data.address.kind == "labelled" else frozenset())
+    if data.address.kind == "labelled":
+        return frozenset(strings(removed_examples(removals, data)["id"]))
+    return frozenset(strings(removed_documents(removals, data.inputs("documents"))["id"]))
 
 
 def removals_of(inputs: dict[str, list[str]]) -> list[str]:
     """Return the URLs of the removal lists among a stage's inputs."""
     return inputs.get(ROLE, [])
-
-
-def _removed_examples(removals: Removals, labelled: Artifact) -> frozenset[str]:
-    """Return the examples that are listed by their own id or text."""
-    found = set()
-    for record in labelled.files("labelled"):
-        with pq.ParquetFile(labelled.open(record)) as file:
-            text = "text" if "text" in file.schema_arrow.names else "document"
-            for batch in file.iter_batches(columns=["id", text]):
-                ids = strings(batch["id"])
-                found |= removals.ids.intersection(ids)
-                if removals.text_hashes:
-                    found |= {one for one, _ in _listed_texts(removals, ids, strings(batch[text]))}
-    return frozenset(found)
 
 
 def _by_text(removals: Removals, documents: Artifact) -> dict[str, Listed]:
@@ -120,6 +139,8 @@ def _by_text(removals: Removals, documents: Artifact) -> dict[str, Listed]:
 def _listed_texts(
     removals: Removals, ids: Iterable[str], texts: Iterable[str]
 ) -> Iterator[tuple[str, Listed]]:
+    if not removals.text_hashes:
+        return
     for identity, text in zip(ids, texts, strict=True):
         listed = removals.by_hash(text_hash(text))
         if listed is not None:

@@ -57,7 +57,7 @@ class _Shard:
     def ids(self) -> pa.ChunkedArray:
         """Return the documents' ids; they are read each time."""
         ids = pa.ipc.open_stream(pa.memory_map(str(self.path))).read_all()["id"]
-        return ids if self.kept is None else ids.take(pa.array(self.kept))
+        return ids if self.kept is None else ids.take(self.kept)
 
     def tokens(self, document: int) -> np.ndarray:
         """Return the tokens of one document; it lies in one record batch."""

@@ -1,10 +1,13 @@
-"""Which documents of the shards a training skips, and what is left of each split without them.
+"""Which rows of the shards a training reads, and which documents it skips.
 
 In: a removal list and shards. Out: `removed.parquet` beside the model, which says
-for each document the entry that it falls under; workers go by its ids.
+for each document the entry that it falls under; and, without these documents, the
+packed rows of a split, and how much is left of each.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence, Set
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +18,7 @@ from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.removals.entries import open_removals
 from lmtrain.removals.resolving import removed_documents
 from lmtrain.schemas import SPLITS, strings
+from lmtrain.training.packing import PackedRows
 
 Totals = dict[str, dict[str, int]]
 """Documents, tokens and bytes by split."""
@@ -60,3 +64,13 @@ def totals_without(shards: Artifact, skipped: Set[str]) -> Totals:
         left["tokens"] -= pc.sum(pc.list_value_length(gone["input_ids"])).as_py() or 0
         left["bytes"] -= pc.sum(gone["bytes"]).as_py() or 0
     return by_split
+
+
+def open_rows(
+    shards: Artifact, split: str, row_tokens: int, end: int, skipped: Set[str] = frozenset()
+) -> PackedRows:
+    """Open the packed rows of one split, without the documents that are skipped."""
+    paths: dict[str, list[Path]] = defaultdict(list)
+    for record in shards.files("shards", split=split):
+        paths[str(record.source)].append(shards.open(record))
+    return PackedRows(paths, row_tokens, end, skipped)
