@@ -13,20 +13,20 @@ from lmtrain.text.hashing import text_hash
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
-WORDS = {
-    "english": "the of and to in that with for method returns given values array number shape result when "
-    "function input output model data each along axis default object other first second mean".split(),
-    "chinese": list(
-        "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面"
-    ),
-}
+ENGLISH = (
+    "the of and to in that with for method returns given values array number shape result when function "
+    "input output model data each along axis default object other first second mean"
+)
+CHINESE = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面"
+)
 
 
 def text_of(language: str, number: int) -> str:
     chance = random.Random(number)
     if language == "english":
-        return " ".join(chance.choice(WORDS[language]) for _ in range(40)).capitalize() + "."
-    return "，".join("".join(chance.choice(WORDS[language]) for _ in range(9)) for _ in range(6)) + "。"
+        return " ".join(chance.choice(ENGLISH.split()) for _ in range(40)).capitalize() + "."
+    return "，".join("".join(chance.choice(CHINESE) for _ in range(9)) for _ in range(6)) + "。"
 
 
 class Batches:
@@ -111,8 +111,6 @@ def test_listed_documents_are_dropped_by_name_by_address_and_by_text(batches):
     assert lmtrain("text-hash", "--text", texts["copy"]).stdout == hashes[0] + "\n"
 
     later = batches.recipe("first", texts, {"ids": ["d5"]}, keep_text="all", privacy={"action": "replace"})
-    plan = lmtrain("plan", later).stdout
-    assert f"HIT  curate         {documents.address.label}" in " ".join(plan.split(" ")) or "HIT" in plan
     assert batches.curated(later).url == documents.url, "nothing is curated again"
     told = lmtrain("explain", later, "--id", "d5").stdout.splitlines()
     assert told[-1].startswith(f"it was curated before it was listed: it stays in {documents.address.folder}")
@@ -122,9 +120,7 @@ def test_a_new_batch_is_compared_with_the_earlier_ones_that_its_recipe_names(bat
     old = {f"old{n}": text_of(batches.language, n) for n in range(6)}
     first = batches.curated(batches.recipe("first", old))
     new = {f"new{n}": text_of(batches.language, 100 + n) for n in range(6)}
-    new |= {"copy": old["old1"].upper(), "near": old["old2"] * 3, "old3": text_of(batches.language, 50)}
-    again = f"{old['old2']} {old['old4']} "
-    third = {"third": again, "repeated": again.lower(), "other": text_of(batches.language, 200)}
+    new |= {"copy": old["old1"].upper(), "old3": text_of(batches.language, 50)}
     alone = batches.curated(batches.recipe("second", new))
     assert alone.stats["copies_of_earlier"] == 0
     recipe = batches.recipe("second", new, earlier=[first.address.folder])
@@ -139,10 +135,8 @@ def test_a_new_batch_is_compared_with_the_earlier_ones_that_its_recipe_names(bat
     assert dropped["old3"][0] == "known_id"
     assert second.stats["copies_of_earlier"] == len(dropped)
     assert [given.url for given in second.inputs("earlier")] == [first.url]
-    whole = batches.recipe(
-        "third", third, earlier=[first.url, f"{second.address.folder}/", first.address.folder]
-    )
-    assert len(batches.curated(whole).inputs("earlier")) == 2, "one that is named twice counts once"
-    longer = {"longer": old["old5"] + " ", "kept": text_of(batches.language, 300)}
-    last = batches.curated(batches.recipe("last", longer, earlier=[first.address.folder]))
-    assert set(rows_of(last, "documents")) == {"kept"}, "earlier documents win over longer and newer ones"
+    longer = {"longer": old["old5"] + " ", "again": new["new1"], "kept": text_of(batches.language, 300)}
+    named = [first.url, f"{second.address.folder}/", first.address.folder]
+    third = batches.curated(batches.recipe("third", longer, earlier=named))
+    assert len(third.inputs("earlier")) == 2, "one that is named twice counts once"
+    assert set(rows_of(third, "documents")) == {"kept"}, "earlier documents win over what comes later"
