@@ -20,7 +20,7 @@ from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.rows import open_rows
 from lmtrain.removals.config import ROLE, RemovalsConfig
 from lmtrain.removals.entries import Removals, open_removals
-from lmtrain.removals.resolving import removed_documents, removed_examples, removed_ids
+from lmtrain.removals.resolving import REMOVED, removed_documents, removed_examples, removed_ids
 from lmtrain.schemas import strings
 from lmtrain.training.order import permute
 
@@ -105,6 +105,8 @@ def _seen_in(model: Artifact, removals: Removals) -> pa.Table:
         (labelled,) = model.inputs("labelled")
         skipped = removed_ids([given.url for given in model.inputs(ROLE)], labelled)
         return _shown(removed_examples(removals, labelled), skipped)
+    if model.manifest.stage != "pretrain":
+        return REMOVED.empty_table()
     (shards,) = model.inputs("shards")
     skipped = frozenset(name for table in model.tables("removed") for name in strings(table["id"]))
     shown = _shown(removed_documents(removals, shards.inputs("documents")), skipped)

@@ -69,7 +69,7 @@ def write_counts(
     counts: dict[tuple[int, int], list[int]] = {}
     columns = (values(table[name]) for name in ("id", "split", "text", "url"))
     for identity, split, text, url in zip(*columns, strict=True):
-        if removals and listed(removals, identity, url, text):
+        if removals is not None and listed(removals, identity, url, text):
             continue
         own = holder_of(identity, split)
         for number, unit in enumerate(UNITS):

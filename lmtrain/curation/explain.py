@@ -262,10 +262,10 @@ def told_as_copy(documents: Artifact, identity: str) -> str:
     for record in documents.files("dropped"):
         found = pq.read_table(documents.open(record), filters=pc.field("id") == identity)
         for row in found.to_pylist():
-            if row["filter"] == DEDUPLICATION:
-                return (
-                    f"dropped as {row['reason']} of {row['detail']}: "
-                    f"Jaccard index {row['value']:.3f} against {row['threshold']:g}"
-                )
+            if row["filter"] == DEDUPLICATION and row["detail"] is not None:
+                told = f"dropped as {row['reason']} of {row['detail']}"
+                if row["value"] is None:  # known by its id alone
+                    return told
+                return f"{told}: Jaccard index {row['value']:.3f} against {row['threshold']:g}"
             return f"not compared with others: {row['filter']}/{row['reason']} dropped it before"
     return "no copy of another document"

@@ -41,9 +41,6 @@ class Removals:
     urls: frozenset[str] = frozenset()
     text_hashes: frozenset[str] = frozenset()
 
-    def __len__(self) -> int:
-        return sum(len(getattr(self, name)) for name in LISTS)
-
     @property
     def digest(self) -> str:
         """SHA-256 of the entries; empty where nothing is listed."""

@@ -135,6 +135,8 @@ def test_a_new_batch_is_compared_with_the_earlier_ones_that_its_recipe_names(bat
     assert dropped["old3"][0] == "known_id"
     assert second.stats["copies_of_earlier"] == len(dropped)
     assert [given.url for given in second.inputs("earlier")] == [first.url]
+    told = lmtrain("explain", recipe, "--id", "old3").stdout.splitlines()
+    assert told[-1] == "among copies: dropped as known_id of old3"
     longer = {"longer": old["old5"] + " ", "again": new["new1"], "kept": text_of(batches.language, 300)}
     named = [first.url, f"{second.address.folder}/", first.address.folder]
     third = batches.curated(batches.recipe("third", longer, earlier=named))
