@@ -18,6 +18,7 @@ from lmtrain.evaluation.config import EvaluateSection
 from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.ingestion.config import IngestSection, LabelSection
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
 
 
@@ -34,6 +35,7 @@ class Recipe(Config):
     ingest: IngestSection = Field(description="Where the documents come from.")
     label: LabelSection = LabelSection()
     classifier: ClassifierConfig = ClassifierConfig()
+    remove: RemovalsConfig = RemovalsConfig()
     curate: CurateConfig = CurateConfig()
     tokenize: TokenizeSection = TokenizeSection()
     pretrain: PretrainConfig = PretrainConfig()

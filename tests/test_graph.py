@@ -36,12 +36,14 @@ def moved(**changes: Any) -> set[str]:
 
 def test_every_stage_has_a_module_and_every_node_a_stage(tmp_path):
     (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "ids.txt").write_text("d1")
     urls = {"good": [str(tmp_path / "good.txt")], "bad": [str(tmp_path / "good.txt")]}
     label = {"files": [{"alias": "quality", "task": "classification", "urls_by_label": urls}]}
     with_classifier = {
         "label": {**RAW["label"], **label},
         "classifier": {"data": "quality"},
         "curate": {"thresholds": {"min_quality": 0.5}},
+        "remove": {"ids": [str(tmp_path / "ids.txt")]},
     }
     stages = [node.stage for node in nodes_of(recipe(**with_classifier))]
     assert set(stages) == set(STAGES)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from lmtrain.config import UNADDRESSED, Config, StageConfig
 from lmtrain.curation.presets import NAMES, PRESETS, QUALITY, SWITCHES, thresholds_of
 from lmtrain.curation.privacy.config import PrivacyConfig
+from lmtrain.entries import PATHS
 
 
 class RecurringConfig(Config):
@@ -66,9 +67,6 @@ class DeduplicationConfig(Config):
         return self
 
 
-PATHS = "Paths, folders or globs, local or s3://, of files with an entry a line. "
-
-
 class ListsConfig(Config):
     """Documents that go by lists of addresses and words; what the lists hold enters the digest."""
 
@@ -104,6 +102,7 @@ class CurateConfig(StageConfig):
     stage: ClassVar[str] = "curate"
     kind: ClassVar[str] = "documents"
     version: ClassVar[int] = 3
+    unaddressed_inputs: ClassVar[frozenset[str]] = frozenset({"removals"})
 
     preset: Literal["english", "gopher", "c4", "fineweb", "chinese", "japanese", "korean", "none"] = Field(
         default="english",
@@ -131,6 +130,11 @@ class CurateConfig(StageConfig):
         default=[],
         description="Aliases of labelled sets of files: a document that shares 13 words in a row with one "
         "of their test examples is dropped.",
+    )
+    earlier: Annotated[list[str], UNADDRESSED] = Field(
+        default=[],
+        description="Documents that are curated already, `documents/NAME-DIGEST` under the root: what is a "
+        "copy of one of theirs is dropped. List every earlier batch.",
     )
     privacy: PrivacyConfig = Field(
         default=PrivacyConfig(), description="What is done about personal data: see `action`."
@@ -175,6 +179,13 @@ class CurateConfig(StageConfig):
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return the sources and the preset, `python-english`."""
         return "-".join([*inputs["corpora"], self.preset])
+
+
+class EarlierConfig(StageConfig):
+    """Stands in the graph for documents that are there already: they are never made by the recipe."""
+
+    stage: ClassVar[str] = "earlier"
+    kind: ClassVar[str] = "documents"
 
 
 class ClassifierConfig(StageConfig):

@@ -27,6 +27,7 @@ from lmtrain.config import Resources
 from lmtrain.curation import linking
 from lmtrain.curation.columns import array_lists, flat_values, take, values
 from lmtrain.curation.config import DeduplicationConfig
+from lmtrain.curation.earlier import refuse_incomparable
 from lmtrain.curation.judging import Part
 from lmtrain.curation.linking import ROW_BITS, Batches, Compared
 from lmtrain.distributed.map import Split, map_shards
@@ -128,14 +129,7 @@ def earlier_signatures(
     found = []
     for url in earlier:
         artifact = Artifact(url)
-        made = DeduplicationConfig.model_validate(artifact.manifest.config.get("deduplication", {}))
-        for name in ("shingle_words", "bands", "rows"):
-            own, other = getattr(config, name), getattr(made, name)
-            if own != other:
-                raise RecipeError(
-                    f"deduplication.{name} is {own}, but {other} in the earlier documents {url}: "
-                    f"set it to {other}, or curate those again"
-                )
+        refuse_incomparable(config, artifact.manifest, url)
         for record in artifact.files("signatures"):
             if "sketch_gaps" not in pq.read_schema(artifact.open(record)).names:
                 raise RecipeError(f"the signatures of {url} are of an older form: curate it again")

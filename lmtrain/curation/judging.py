@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from lmtrain import storage
 from lmtrain.building import ShardOutput
@@ -27,9 +26,12 @@ from lmtrain.curation.lists import Lists
 from lmtrain.curation.presets import thresholds_of
 from lmtrain.curation.privacy.finding import find
 from lmtrain.curation.recurring import Recurring
+from lmtrain.curation.removal import REMOVAL, listed, listed_text
 from lmtrain.curation.share import write_scores
 from lmtrain.manifest import FileRecord, open_record
+from lmtrain.removals.entries import Removals
 from lmtrain.text import similarity
+from lmtrain.text.hashing import text_hash
 from lmtrain.text.segmentation import resolved, words
 from lmtrain.totals import totals_of
 
@@ -142,6 +144,7 @@ class Shared:
         classifier: URL of the manifest of what scores quality; None if there is none.
         evaluation: items that no document may touch; None if none are given.
         recurring: lines and paragraphs that are taken out; None if none are.
+        removals: documents that are dropped before anything is made of them; None if none are listed.
     """
 
     config: CurateConfig
@@ -149,6 +152,7 @@ class Shared:
     classifier: str | None = None
     evaluation: Evaluation | None = None
     recurring: Recurring | None = None
+    removals: Removals | None = None
 
 
 @dataclass
@@ -191,7 +195,7 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
     columns = (values(table[name]) for name in ("id", "split", "text", "url"))
     for identity, split, text, url in zip(*columns, strict=True):
         document = Document(text, shared.config.language, shared.config.segmenter, url, classifier)
-        judged = _without_recurring(document, identity, split, filters, shared)
+        judged = _without_listed(document, identity, split, filters, shared)
         touched += [(identity, *item) for item in _decontaminate(judged, shared.evaluation)]
         for name, change in judged.changes.items():
             changes.setdefault(name, Change()).add(change)
@@ -242,6 +246,20 @@ def judge(document: Document, filters: Mapping[str, Filter], config: CurateConfi
         before, judged.document = judged.document, judged.document.with_text(verdict[1])
         judged.changes[name] = Change.between(before, judged.document, verdict[1].removed)
     return judged
+
+
+def _without_listed(
+    document: Document, identity: str, split: str, filters: Mapping[str, Filter], shared: Shared
+) -> Judged:
+    """Show a document to the filters unless it is listed for removal, as it is or as they change it."""
+    if shared.removals is None:
+        return _without_recurring(document, identity, split, filters, shared)
+    reason = listed(shared.removals, identity, document.url, document.text)
+    if reason is not None:
+        return Judged(document, (REMOVAL, reason))
+    judged = _without_recurring(document, identity, split, filters, shared)
+    reason = listed_text(shared.removals, judged.document.text) if judged.document is not document else None
+    return judged if reason is None else Judged(document, (REMOVAL, reason))
 
 
 def _without_recurring(
@@ -295,11 +313,6 @@ def _row(judged: Judged, config: CurateConfig) -> dict[str, Any]:
         row |= {"filter": name, "reason": str(why), "value": why.value, "threshold": why.threshold}
         row["detail"] = why.detail
     return row
-
-
-def text_hash(text: str) -> bytes:
-    """Return 16 bytes that are equal for texts that differ in case, spacing or width of characters only."""
-    return xxhash.xxh3_128_digest(" ".join(similarity.normalized(text).split()).encode())
 
 
 def comparable(shingles: Sequence[np.ndarray | None], config: DeduplicationConfig) -> dict[str, pa.Array]:

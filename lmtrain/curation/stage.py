@@ -20,7 +20,7 @@ from lmtrain.curation.columns import values
 from lmtrain.curation.config import CurateConfig
 from lmtrain.curation.counting import find_recurring
 from lmtrain.curation.decontamination import DECONTAMINATION, Evaluation, evaluation_of, items_of
-from lmtrain.curation.deduplication import Found, find_copies
+from lmtrain.curation.deduplication import Found, earlier_signatures, find_copies
 from lmtrain.curation.filters import chain, is_on, told_threshold
 from lmtrain.curation.judging import (
     DEDUPLICATION,
@@ -34,6 +34,7 @@ from lmtrain.curation.judging import (
 )
 from lmtrain.curation.lists import read_unchanged
 from lmtrain.curation.presets import QUALITY
+from lmtrain.curation.removal import REMOVAL
 from lmtrain.curation.share import KEEP_SHARE, Cut, find_cut, keep_share, told
 from lmtrain.curation.writing import (
     LENGTH_EDGES,
@@ -46,6 +47,8 @@ from lmtrain.curation.writing import (
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.errors import RecipeError, StageError
 from lmtrain.manifest import Artifact, FileRecord
+from lmtrain.removals.entries import open_removals
+from lmtrain.removals.resolving import removals_of
 from lmtrain.totals import BY_SOURCE_AND_LICENSE, added
 from lmtrain.watch import Watch
 
@@ -65,26 +68,30 @@ def build(
         inputs: `corpora`: URLs of corpus manifests. `classifier`: the one of the quality classifier,
             if any. `earlier`, if any: URLs of documents manifests, of which
             the corpora's documents must not be copies. `evaluation`, if any: URLs of labelled manifests,
-            with whose test examples they must have no run of 13 words in common.
+            with whose test examples they must have no run of 13 words in common. `removals`, if any:
+            URLs of removals manifests, whose documents are dropped.
         config: preset, thresholds, deduplication.
         root: where artifacts lie.
         resources: how many tasks run at once.
         watch: told each finished part.
 
     Raises:
-        RecipeError: a segmenter isn't installed, or quality is asked for without a classifier.
+        RecipeError: a segmenter isn't installed, quality is asked for without a classifier, or earlier
+            documents can't be compared with these.
         SourceError: a list is missing or has changed.
         StageError: nothing is kept.
     """
     classifier = _classifier_of(inputs, config)
 
     def work(attempt: Attempt) -> Built:
+        earlier_signatures(inputs.get("earlier", []), config.deduplication)  # refused before it costs
         warm(config, classifier)
         parts = _parts(inputs["corpora"])
         splits = [Split(part.name, part) for part in parts]
-        recurring = find_recurring(parts, config.deduplication, attempt, resources, watch)
+        removals = open_removals(removals_of(inputs)) if removals_of(inputs) else None
+        recurring = find_recurring(parts, config.deduplication, removals, attempt, resources, watch)
         evaluation = _evaluation(inputs.get("evaluation", []))
-        shared = Shared(config, read_unchanged(config), classifier, evaluation, recurring)
+        shared = Shared(config, read_unchanged(config), classifier, evaluation, recurring, removals)
         judged = map_shards(judge_part, splits, attempt, resources, watch, step="judge", shared=shared)
         records = [record for result in judged for record in result.files if record.role == "judged"]
         cut = find_cut(root, judged, config.keep_share) if config.keep_share < 1 else None
@@ -167,6 +174,8 @@ def _loosened_by(name: str, config: CurateConfig) -> str:
     """Return the field of the recipe that a reason follows from."""
     if name == "language/other_language":
         return f" (curate.preset is {config.preset})"
+    if name.startswith(f"{REMOVAL}/"):
+        return " (listed under remove)"
     if name.startswith(f"{DECONTAMINATION}/"):
         return f" (curate.decontaminate is {', '.join(config.decontaminate)})"
     filter_name, _, reason = name.partition("/")
@@ -191,7 +200,7 @@ def _examples(tables: list[pa.Table]) -> list[frozenset[int]]:
     for part, table in enumerate(tables):
         columns = (values(table[name]) for name in ("filter", "reason", "id"))
         for row, (name, reason, identity) in enumerate(zip(*columns, strict=True)):
-            if name is not None:
+            if name not in (None, REMOVAL):
                 by_reason.setdefault((name, reason), []).append((identity, part, row))
     chosen: list[set[int]] = [set() for _ in tables]
     for entries in by_reason.values():
@@ -295,6 +304,8 @@ def _funnel(
     on = [name for name in filters if is_on(name, thresholds, shared.lists, personal)]
     if shared.recurring is not None:
         on.insert(0, RECURRING)
+    if shared.removals is not None:
+        on.insert(0, REMOVAL)
     if shared.evaluation is not None:
         on.append(DECONTAMINATION)
     if cut is not None:

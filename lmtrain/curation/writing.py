@@ -21,6 +21,7 @@ from lmtrain.curation.judging import DEDUPLICATION, Part
 from lmtrain.curation.linking import KEY_BITS
 from lmtrain.curation.privacy.config import KINDS, Action, Kind, PrivacyConfig
 from lmtrain.curation.privacy.treatment import treat
+from lmtrain.curation.removal import REMOVAL
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.schemas import DOCUMENTS, DROPPED
 from lmtrain.text import similarity
@@ -131,7 +132,8 @@ def _dropped(rows: pa.Table, judged: pa.Table, examples: frozenset[int] | None) 
         shown = pa.array([row in examples for row in range(rows.num_rows)], pa.bool_())
         text = pc.if_else(shown, rows["text"], pa.scalar(None, pa.large_string()))
     else:
-        text = rows["text"]
+        removed = pa.array([name == REMOVAL for name in values(judged["filter"])], pa.bool_())
+        text = pc.if_else(removed, pa.scalar(None, pa.large_string()), rows["text"])
     table = judged.drop_columns("text").append_column("source", rows["source"]).append_column("text", text)
     return table.filter(away).select(DROPPED.names).cast(DROPPED)
 
