@@ -16,6 +16,7 @@ import xxhash
 
 from lmtrain import storage
 from lmtrain.building import ShardOutput
+from lmtrain.curation.accounting import account
 from lmtrain.curation.classifier import open_classifier
 from lmtrain.curation.columns import list_column, values
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
@@ -166,7 +167,7 @@ class Judged:
 def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
     """Judge the documents of a part; write `judged-NAME.parquet`, and `contamination-NAME.parquet` if any.
 
-    The stats tell what was taken out of texts that are kept.
+    The stats tell what was taken out of texts that are kept, and what `account` says.
     """
     table = part.read(["id", "split", "text", "url"])
     filters = chain(shared.lists, shared.config.privacy)
@@ -189,11 +190,13 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
         **_comparable([row.get("shingles") for row in rows], shared.config.deduplication),
     }
     name = f"judged-{part.name}.parquet"
-    pq.write_table(pa.table(judged_columns, schema=JUDGED), output.path(name), compression="zstd")
+    judged_rows = pa.table(judged_columns, schema=JUDGED)
+    pq.write_table(judged_rows, output.path(name), compression="zstd")
     output.add(name, "judged", rows=len(rows))
     if touched:
         _write_contamination(touched, part.name, output)
-    output.stats = {"rewritten": {name: asdict(change) for name, change in changes.items()}}
+    rewritten = {name: asdict(change) for name, change in changes.items()}
+    output.stats = {"rewritten": rewritten, **account(judged_rows)}
 
 
 def _changed(text: str, before: str) -> str | None:

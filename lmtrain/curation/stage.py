@@ -6,20 +6,20 @@ Every document that is read is kept or dropped with a reason: read = kept + drop
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lmtrain.building import Attempt, Built, ShardResult, build_once
 from lmtrain.config import Resources
-from lmtrain.curation.columns import values
+from lmtrain.curation.accounting import Volumes, added, chosen
+from lmtrain.curation.components import ROW_BITS
 from lmtrain.curation.config import CurateConfig
 from lmtrain.curation.counting import find_recurring
 from lmtrain.curation.decontamination import DECONTAMINATION, Evaluation, evaluation_of, items_of
-from lmtrain.curation.deduplication import Found, find_copies
+from lmtrain.curation.deduplication import find_copies
 from lmtrain.curation.filters import chain, is_on, told_threshold
 from lmtrain.curation.judging import (
     DEDUPLICATION,
@@ -33,14 +33,11 @@ from lmtrain.curation.judging import (
 )
 from lmtrain.curation.lists import read_unchanged
 from lmtrain.curation.presets import QUALITY
-from lmtrain.curation.writing import LENGTH_EDGES, Task, read_judged, with_copies, write_part
+from lmtrain.curation.writing import LENGTH_EDGES, Task, write_part
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.errors import RecipeError, StageError
 from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.watch import Watch
-
-EXAMPLES = 20
-"""Dropped documents of each reason whose text is kept: those of the smallest ids, which are hashes."""
 
 
 def build(
@@ -75,33 +72,32 @@ def build(
         judged = map_shards(judge_part, splits, attempt, resources, watch, step="judge", shared=shared)
         records = [record for result in judged for record in result.files if record.role == "judged"]
         earlier = inputs.get("earlier", [])
-        found = find_copies(parts, records, earlier, config.deduplication, attempt, resources, watch)
-        tables = [
-            with_copies(read_judged(root, record, ACCOUNTED), leaving)
-            for record, leaving in zip(records, found.leaving, strict=True)
-        ]
-        _refuse_if_empty(tables, config)
-        shown = _examples(tables) if config.keep_text == "examples" else None
+        volumes = added(result.stats["taken"] for result in judged)
+        read = sum(volume["documents"] for volume in volumes.values())
+        _refuse_if_empty(read, _dropped(volumes), config)
+        found, told = find_copies(parts, records, earlier, config.deduplication, attempt, resources, watch)
+        _refuse_if_empty(read, _dropped(volumes) + told.taken, config)
+        shown: Any = [None] * len(parts)
+        if config.keep_text == "examples":
+            shown = chosen([result.stats["smallest"] for result in judged], told.smallest, ROW_BITS)
         tasks = [
-            Split(part.name, Task(part, record, found.leaving[n], shown[n] if shown else None))
-            for n, (part, record) in enumerate(zip(parts, records, strict=True))
+            Split(part.name, Task(part, n, record, examples))
+            for n, (part, record, examples) in enumerate(zip(parts, records, shown, strict=True))
         ]
-        written = map_shards(write_part, tasks, attempt, resources, watch, step="write")
+        written = map_shards(write_part, tasks, attempt, resources, watch, step="write", shared=found)
         files = [record for result in written for record in result.files]
         files += [record for result in judged for record in result.files if record.role == "contamination"]
         rewritten = _rewritten(judged)
+        copies = added(result.stats["taken"] for result in written)
+        read, taken = _taken(volumes, copies)
         stats = {
-            "funnel": _funnel(tables, rewritten, shared),
+            "funnel": _funnel(read, taken, rewritten, shared),
             "rewritten": rewritten,
-            **_stats(tables, found, written, files, shared),
+            **_stats(read, taken, told.stats, written, files, shared),
         }
         return Built(files, stats)
 
     return build_once(config, inputs, root, work)
-
-
-ACCOUNTED = ["id", "bytes", "words", "filter", "reason", "value", "threshold", "detail"]
-"""What is read of every judged part at once."""
 
 
 def _classifier_of(inputs: dict[str, list[str]], config: CurateConfig) -> str | None:
@@ -126,13 +122,11 @@ def _evaluation(urls: list[str]) -> Evaluation | None:
     return evaluation_of(items_of(urls)) if urls else None
 
 
-def _refuse_if_empty(tables: list[pa.Table], config: CurateConfig) -> None:
+def _refuse_if_empty(read: int, dropped: Counter[str], config: CurateConfig) -> None:
     """Raise in one line where nothing is left, with what would loosen the biggest reasons."""
-    read = sum(table.num_rows for table in tables)
     if not read:
         raise StageError("the corpora hold no documents: look at what was rejected (lmtrain show)")
-    dropped = _dropped(tables)
-    if sum(dropped.values()) < read:
+    if dropped.total() < read:
         return
     told = [f"{name} took {count}{_loosened_by(name, config)}" for name, count in dropped.most_common(3)]
     raise StageError(f"curation kept none of {read} documents: {'; '.join(told)}")
@@ -150,55 +144,43 @@ def _loosened_by(name: str, config: CurateConfig) -> str:
     return f" (curate.thresholds.{threshold} is {thresholds[threshold]:g})" if threshold else ""
 
 
-def _dropped(tables: list[pa.Table]) -> Counter[str]:
-    """Count dropped documents by `filter/reason`."""
-    return Counter(
-        f"{name}/{reason}"
-        for table in tables
-        for name, reason in zip(values(table["filter"]), values(table["reason"]), strict=True)
-        if name is not None
-    )
+def _dropped(volumes: Volumes) -> Counter[str]:
+    """Return how many documents each `filter/reason` took."""
+    return Counter({name: volumes[name]["documents"] for name in sorted(volumes) if name})
 
 
-def _examples(tables: list[pa.Table]) -> list[frozenset[int]]:
-    """Choose for each part the rows whose text is kept: the `EXAMPLES` smallest ids of each reason."""
-    by_reason: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
-    for part, table in enumerate(tables):
-        columns = (values(table[name]) for name in ("filter", "reason", "id"))
-        for row, (name, reason, identity) in enumerate(zip(*columns, strict=True)):
-            if name is not None:
-                by_reason.setdefault((name, reason), []).append((identity, part, row))
-    chosen: list[set[int]] = [set() for _ in tables]
-    for entries in by_reason.values():
-        for _, part, row in sorted(entries)[:EXAMPLES]:
-            chosen[part].add(row)
-    return [frozenset(rows) for rows in chosen]
+def _taken(judged: Volumes, copies: Volumes) -> tuple[Counter[str], Volumes]:
+    """Return the volume of all that was read, and what each rule took of it."""
+    read = sum(judged.values(), Counter())
+    taken = added([judged, copies])
+    taken.pop("", None)
+    return read, {name: taken[name] for name in sorted(taken)}
 
 
 def _stats(
-    tables: list[pa.Table],
-    found: Found,
+    read: Counter[str],
+    taken: Volumes,
+    found: dict[str, Any],
     written: list[ShardResult],
     files: list[FileRecord],
     shared: Shared,
 ) -> dict[str, Any]:
-    read = sum(table.num_rows for table in tables)
-    dropped = _dropped(tables)
+    dropped = _dropped(taken)
     kept = sum(result.stats["kept"]["documents"] for result in written)
-    assert read == kept + sum(dropped.values()), "a document was lost without a reason"
+    assert read["documents"] == kept + dropped.total(), "a document was lost without a reason"
     state = sum(record.bytes for record in files if record.role == "signatures")
     return {
-        "read": read,
+        "read": read["documents"],
         "kept": kept,
-        "dropped": dict(sorted(dropped.items())),
-        "taken": _taken(tables),
+        "dropped": dict(dropped),
+        "taken": {name: dict(volume) for name, volume in taken.items()},
         **_compared_with(shared.evaluation),
         **{name: _added(written, name) for name in ("by_source", "by_license", "by_language", "by_split")},
         "lengths": {
             "edges": LENGTH_EDGES,
             "counts": np.sum([result.stats["lengths"] for result in written], axis=0).tolist(),
         },
-        **found.stats,
+        **found,
         "signature_bytes_per_document": round(state / kept, 1),
     }
 
@@ -208,22 +190,6 @@ def _compared_with(evaluation: Evaluation | None) -> dict[str, int]:
     if evaluation is None:
         return {}
     return {"evaluation_items": len(evaluation.names), "evaluation_items_too_short": evaluation.without_runs}
-
-
-def _volumes(tables: list[pa.Table], key: Callable[[str | None, str | None], Any]) -> dict[Any, Counter[str]]:
-    """Add up documents, bytes and words by a key of filter and reason."""
-    found: dict[Any, Counter[str]] = {}
-    for table in tables:
-        columns = (values(table[name]) for name in ("filter", "reason", "bytes", "words"))
-        for name, reason, size, words in zip(*columns, strict=True):
-            found.setdefault(key(name, reason), Counter()).update(documents=1, bytes=size, words=words)
-    return found
-
-
-def _taken(tables: list[pa.Table]) -> dict[str, dict[str, int]]:
-    """Return documents, bytes and words that each rule dropped."""
-    found = _volumes(tables, lambda name, reason: f"{name}/{reason}" if name else "")
-    return {key: dict(found[key]) for key in sorted(found) if key}
 
 
 def _rewritten(judged: list[ShardResult]) -> dict[str, dict[str, Any]]:
@@ -236,12 +202,14 @@ def _rewritten(judged: list[ShardResult]) -> dict[str, dict[str, Any]]:
 
 
 def _funnel(
-    tables: list[pa.Table], rewritten: dict[str, dict[str, Any]], shared: Shared
+    read: Counter[str], taken: Volumes, rewritten: dict[str, dict[str, Any]], shared: Shared
 ) -> list[dict[str, Any]]:
     """Return documents, bytes and words that remain after each filter that is on."""
     thresholds = shared.config.all_thresholds
-    dropped = _volumes(tables, lambda name, _: name)
-    left = sum(dropped.values(), Counter())
+    dropped: Volumes = {}
+    for name, volume in taken.items():
+        dropped.setdefault(name.partition("/")[0], Counter()).update(volume)
+    left = read.copy()
     for change in rewritten.values():
         left.update(bytes=change["bytes"], words=change["words"])
     funnel = [{"filter": "read", **_figures(left), "dropped": 0}]

@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmtrain.building import ShardOutput
-from lmtrain.curation.columns import array_lists, flat_values, list_column, to_gaps, values
-from lmtrain.curation.deduplication import Leaving
+from lmtrain.curation.accounting import account
+from lmtrain.curation.columns import array_lists, flat_values, list_column, take, to_gaps, values
+from lmtrain.curation.deduplication import Found, Leaving
 from lmtrain.curation.judging import DEDUPLICATION, Part
-from lmtrain.curation.linking import KEY_BITS
+from lmtrain.curation.keys import KEY_BITS
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.schemas import DOCUMENTS, DROPPED
-from lmtrain.text import similarity
+from lmtrain.text import nearness
 
 LENGTH_EDGES = [0, *(1 << power for power in range(6, 25))]
 """Edges in bytes of the histogram of lengths; documents beyond the last are counted in the last."""
@@ -39,7 +40,7 @@ SIGNATURES = pa.schema(
         ("characters", pa.int64()),
         ("text_hash", pa.binary(16)),
         ("bands", pa.list_(pa.uint64())),  # the upper 48 bits
-        ("sketch_gaps", pa.list_(pa.uint32())),  # `similarity.sketch`, each hash less the one before
+        ("sketch_gaps", pa.list_(pa.uint32())),  # `nearness.sketch`, each hash less the one before
     ]
 )
 """One kept document a row: by what a later batch is compared with it."""
@@ -51,29 +52,31 @@ class Task:
 
     Attributes:
         part: the part of the corpus.
+        number: the part's place among the parts.
         judged: the file that the first pass wrote of it.
-        leaving: the rows that are copies.
         examples: dropped rows whose text is kept; None for all.
     """
 
     part: Part
+    number: int
     judged: FileRecord
-    leaving: Leaving
     examples: frozenset[int] | None
 
 
-def write_part(task: Task, shared: None, output: ShardOutput) -> None:
+def write_part(task: Task, found: Found, output: ShardOutput) -> None:
     """Write `documents-`, `dropped-` and `signatures-NAME.parquet` of a part."""
-    judged = with_copies(read_judged(task.part.root, task.judged), task.leaving)
+    leaving = found.leaving(task.number)
+    judged = with_copies(read_judged(task.part.root, task.judged), leaving)
     rows = _with_changed_texts(task.part.read(), judged)
     kept = pc.is_null(judged["filter"])
-    sizes = [task.leaving.clusters.get(row, 1) for row in range(rows.num_rows)]
+    sizes = [leaving.clusters.get(row, 1) for row in range(rows.num_rows)]
     documents = rows.append_column("cluster_size", pa.array(sizes)).filter(kept)
     documents = _documents(documents, judged.filter(kept))
     _write(documents, "documents", task.part, output)
     _write(_dropped(rows, judged, task.examples), "dropped", task.part, output)
     _write(signatures_of(judged.filter(kept)), "signatures", task.part, output)
-    output.stats = _stats(documents, judged)
+    copies = account(take(judged, leaving.rows))["taken"]
+    output.stats = {**_stats(documents, judged), "taken": copies}
 
 
 def _with_changed_texts(rows: pa.Table, judged: pa.Table) -> pa.Table:
@@ -114,7 +117,7 @@ def signatures_of(judged: pa.Table) -> pa.Table:
     """Return `SIGNATURES` of judged rows that are kept."""
     keys = flat_values(judged["bands"]) >> np.uint64(64 - KEY_BITS)
     bands = list(keys.reshape(judged.num_rows, -1)) if judged.num_rows else []
-    sketches = [similarity.sketch(given) for given in array_lists(judged["shingles"])]
+    sketches = [nearness.sketch(given) for given in array_lists(judged["shingles"])]
     columns: dict[str, Any] = {name: judged[name] for name in SIGNATURES.names[:4]}
     columns |= {"bands": list_column(bands, pa.uint64()), "sketch_gaps": to_gaps(sketches)}
     return pa.table(columns, schema=SIGNATURES)
