@@ -102,7 +102,7 @@ class CurateConfig(StageConfig):
 
     stage: ClassVar[str] = "curate"
     kind: ClassVar[str] = "documents"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     preset: Literal["english", "gopher", "c4", "fineweb", "chinese", "japanese", "korean", "none"] = Field(
         default="english",

@@ -107,6 +107,35 @@ def test_bins_decide_as_leaders_of_all_documents_in_one_order(bin_documents, ran
     assert found == expected
 
 
+def chain(length: int, words: int = 78, step: int = 6) -> list[str]:
+    """Texts each of which has a Jaccard index of 0.85 with the next, and of 0.72 with the one after that."""
+    return [" ".join(f"w{place}" for place in range(step * n, step * n + words)) for n in range(length)]
+
+
+def test_a_chain_of_five_thousand_documents_does_not_vanish():
+    texts = chain(5_000)
+    table = members(texts)
+    documents, labels = components.components(linked(table, ranges=3))
+    assert np.unique(labels, return_counts=True)[1].max() > 100, "it hangs together"
+    copies, comparisons = copies_among(table, DeduplicationConfig())
+    gone = dict(zip(copies["document"].to_pylist(), copies["kept_document"].to_pylist(), strict=True))
+    assert 2_000 < len(gone) <= 2_500
+    assert {abs(document - kept) for document, kept in gone.items()} == {1}
+    assert not gone.keys() & set(gone.values())
+    assert set(gone) <= set(documents.tolist())
+    assert comparisons < 10 * len(texts)
+
+
+def test_components_of_candidates_that_are_not_near_are_not_formed():
+    """A footer of half the shingles puts many into common buckets, and links none of them."""
+    chance = random.Random(4)
+    footer = " ".join(WORDS[:100])
+    texts = [" ".join(chance.choice(WORDS) for _ in range(40)) + " " + footer for _ in range(400)]
+    assert len(linked(members(texts), ranges=2)) == 0
+    bands = np.stack(members(texts)["bands"].to_pylist())
+    assert max(np.unique(band, return_counts=True)[1].max() for band in bands.T) > 20
+
+
 @pytest.mark.parametrize("keep", ["longest", "first", "best_score"])
 def test_the_policy_says_which_copy_stays(keep):
     text = " ".join(WORDS[:100])

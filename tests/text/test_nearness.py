@@ -115,7 +115,7 @@ def buckets_of(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 NEIGHBOURS = st.lists(st.sets(st.integers(0, 11), min_size=1, max_size=12), min_size=1, max_size=14)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(NEIGHBOURS, st.sampled_from([0.3, 0.5, 0.6, 0.75, 0.8, 1.0]), st.randoms(use_true_random=False))
 def test_links_hold_together_all_near_pairs_of_a_bucket_and_no_others(sets, threshold, chance):
     numbers = range(len(sets))
@@ -145,7 +145,7 @@ def test_what_is_near_an_earlier_document_is_linked_with_it(sets, data):
             assert any(new in pair and fixed[pair].any() for pair in links)
 
 
-@pytest.mark.parametrize("documents", [2_000, 4_000])
+@pytest.mark.parametrize("documents", [2_000, 4_000, pytest.param(50_000, marks=pytest.mark.slow)])
 def test_a_bucket_of_documents_that_are_far_from_each_other_costs_each_the_same(documents):
     arrays = [np.arange(8 * n, 8 * n + 8, dtype=np.uint32) for n in range(documents)]
     links, comparisons = nearness.near_links(
