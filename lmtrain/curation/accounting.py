@@ -4,6 +4,7 @@ In: judged rows of a part. Out: sums and a few smallest ids, small enough to be
 returned by a task and added up over all parts.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
@@ -40,12 +41,15 @@ def names_of(judged: pa.Table) -> list[str]:
     return [f"{name}/{reason}" if name else "" for name, reason in zip(*columns, strict=True)]
 
 
-def smallest(ids: Iterable[str], names: Iterable[str], places: Iterable[int]) -> dict[str, list[list[Any]]]:
-    """Return of each name the `EXAMPLES` smallest ids, each with its place."""
+def smallest(ids: Iterable[str], names: Iterable[str], places: Iterable[int]) -> str:
+    """Return of each name the `EXAMPLES` smallest ids, each with its place.
+
+    As JSON in one string: the driver holds one of each part, and Python's objects are ten times as large.
+    """
     by_name: dict[str, list[tuple[str, int]]] = {}
     for identity, name, place in zip(ids, names, places, strict=True):
         by_name.setdefault(name, []).append((identity, place))
-    return {name: [list(one) for one in nsmallest(EXAMPLES, by_name[name])] for name in sorted(by_name)}
+    return json.dumps({name: nsmallest(EXAMPLES, by_name[name]) for name in sorted(by_name)})
 
 
 def added(tables: Iterable[Mapping[str, Mapping[str, int]]]) -> Volumes:
@@ -57,9 +61,7 @@ def added(tables: Iterable[Mapping[str, Mapping[str, int]]]) -> Volumes:
     return total
 
 
-def chosen(
-    judged: Sequence[dict[str, list[list[Any]]]], copies: Iterable[dict[str, list[list[Any]]]], row_bits: int
-) -> list[frozenset[int]]:
+def chosen(judged: Sequence[str], copies: Iterable[str], row_bits: int) -> list[frozenset[int]]:
     """Choose for each part the rows whose text is kept: of each reason the smallest ids of all parts.
 
     Args:
@@ -69,8 +71,8 @@ def chosen(
     """
     by_name: dict[str, list[tuple[str, int]]] = {}
 
-    def take_in(given: dict[str, list[list[Any]]], first: int) -> None:
-        for name, entries in given.items():
+    def take_in(given: str, first: int) -> None:
+        for name, entries in json.loads(given).items():
             found = [(identity, first + place) for identity, place in entries]
             by_name[name] = nsmallest(EXAMPLES, [*by_name.get(name, []), *found])
 

@@ -160,7 +160,11 @@ def _keys_of(members: pa.Table) -> np.ndarray:
 
 
 def _with_shingles(members: pa.Table) -> pa.Table:
-    """Give documents without shingles those of the one with the same text that stands in for them."""
+    """Give documents without shingles those of the one with the same text that stands in for them.
+
+    Should there be none (two texts with the same 62 bits of their hash), a document has no shingles
+    and stays.
+    """
     lacking = np.flatnonzero(members["shingles"].is_null().to_numpy())
     if not len(lacking):
         return members
@@ -168,7 +172,7 @@ def _with_shingles(members: pa.Table) -> pa.Table:
     hashes = values(members["text_hash"])
     standing = np.flatnonzero(~members["earlier"].to_numpy() & members["shingles"].is_valid().to_numpy())
     stand_in = {hashes[place]: place for place in standing}
-    own[lacking] = [stand_in[hashes[place]] for place in lacking]
+    own[lacking] = [stand_in.get(hashes[place], place) for place in lacking]
     place = members.schema.get_field_index("shingles")
     return members.set_column(place, "shingles", take(members, own)["shingles"])
 

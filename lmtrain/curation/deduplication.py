@@ -94,12 +94,12 @@ class Told:
     Attributes:
         stats: of the artifact.
         taken: documents by `filter/reason`.
-        smallest: of each bin and reason the smallest ids, see `accounting.smallest`.
+        smallest: `accounting.smallest` of each bin.
     """
 
     stats: dict[str, Any]
     taken: Counter[str]
-    smallest: list[dict[str, list[list[Any]]]]
+    smallest: list[str]
 
 
 def find_copies(
