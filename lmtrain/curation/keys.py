@@ -24,12 +24,12 @@ from lmtrain.curation.judging import Part
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.text import similarity
 
-KEYS_OF_A_RANGE = 4_000_000
-"""Keys that one task sorts: about 300 MB of memory."""
+KEYS_OF_A_RANGE = 2_000_000
+"""Keys that one task sorts: about 250 MB of memory."""
 
-BYTES_OF_A_TASK = 200_000_000
-"""Hashes of the documents that one task compares, about. Neither a bucket nor a component is cut: a
-larger one is a task of its own."""
+BYTES_OF_A_TASK = 64_000_000
+"""Of the documents that one task compares, about; it takes five times as much memory. Neither a bucket nor
+a component is cut: a larger one is a task of its own."""
 
 GROUP_DOCUMENTS = 20_000
 """Files are taken together as long as they have no more documents,"""

@@ -231,14 +231,14 @@ def test_documents_go_by_the_lists_of_the_recipe(root, tmp_path, resources):
     assert str(tmp_path) not in artifact.manifest.model_dump_json(), "a manifest holds no local path"
 
 
-def test_one_worker_or_more_write_the_same_bytes(tmp_path, resources):
+def test_one_worker_or_two_write_the_same_bytes(tmp_path, resources):
     hashes = []
-    for workers in (1, 2, 5):
+    for workers in (1, 2):
         artifact = curated(
             str(tmp_path / str(workers)), mixed_files(), resources.model_copy(update={"workers": workers})
         )
         hashes.append([(record.path.rsplit("/", 1)[-1], record.sha256) for record in artifact.manifest.files])
-    assert hashes[0] == hashes[1] == hashes[2]
+    assert hashes[0] == hashes[1]
     assert len(hashes[0]) == 5  # the second file has nothing to drop
 
 
