@@ -182,7 +182,7 @@ def write_bins(number: int, shared: tuple[Batches, int, np.ndarray, int], output
     pairs = pairs_in(links.read(number))
     pairs = pairs[places_of_vertices(pairs[:, 0], ranges) == number] if ranges > 1 else pairs
     documents, labels = components(pairs)
-    bins = bins_of(labels, bin_documents)
+    bins = bins_of(labels, evenly(len(documents), bin_documents))
     columns = {"document": documents, "component": labels, "bin": bins + (number << BIN_BITS)}
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
     write_batches(table, places_of_groups(documents, firsts), f"bins-{number:06d}.arrow", output)
@@ -202,6 +202,11 @@ def places_of_groups(documents: np.ndarray, firsts: np.ndarray) -> np.ndarray:
         firsts: number of the first file of each group, in order.
     """
     return np.searchsorted(firsts, documents >> ROW_BITS, side="right") - 1
+
+
+def evenly(documents: int, at_most: int) -> int:
+    """Return how many documents fill a bin if as few bins as can be are filled alike."""
+    return max(1, -(-documents // max(1, -(-documents // at_most))))
 
 
 def bins_of(labels: np.ndarray, bin_documents: int) -> np.ndarray:
