@@ -1,6 +1,7 @@
 """Arrow columns to Python and numpy, and back."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,9 @@ def replace_rows(table: pa.Table, rows: np.ndarray, replacements: Mapping[str, A
 
 def array_lists(column: pa.ChunkedArray) -> list[np.ndarray]:
     """Return a column of lists as arrays, none of them null."""
-    return [given.values.to_numpy(zero_copy_only=False) for given in column]
+    whole: Any = column.combine_chunks()
+    flat, offsets = whole.values.to_numpy(zero_copy_only=False), whole.offsets.to_numpy()
+    return [flat[begin:end] for begin, end in pairwise(offsets.tolist())]
 
 
 def list_column(arrays: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Array:

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from lmtrain.building import Attempt, ShardOutput
 from lmtrain.config import Resources
+from lmtrain.curation.batches import Batches, write_batches
 from lmtrain.curation.columns import values
 from lmtrain.curation.config import DeduplicationConfig
 from lmtrain.curation.judging import Part
-from lmtrain.curation.linking import Batches, write_batches
 from lmtrain.curation.recurring import UNITS, Recurring, holder_of, piece_hashes, units_on
 from lmtrain.curation.removal import listed
 from lmtrain.distributed.map import Split, map_shards

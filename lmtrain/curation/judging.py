@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from lmtrain import storage
 from lmtrain.building import ShardOutput
+from lmtrain.curation.accounting import account
 from lmtrain.curation.classifier import open_classifier
 from lmtrain.curation.columns import list_column, take, values
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
@@ -182,8 +183,8 @@ class Judged:
 def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
     """Judge the documents of a part; write `judged-NAME.parquet`, and `contamination-NAME.parquet` if any.
 
-    The stats tell what was taken out of texts that are kept, what was read by source and licence, and
-    where a share of the best is asked for what `lmtrain.curation.share.write_scores` says of scores.
+    The stats tell what was taken out of texts that are kept, what was read by source and licence, what
+    `account` says, and where a share of the best is asked for what `share.write_scores` says of scores.
     """
     table = part.read(["id", "split", "text", "url", "source", "license"])
     filters = chain(shared.lists, shared.config.privacy)
@@ -207,12 +208,14 @@ def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
         **{column: [row.get(column) for row in rows] for column in JUDGED.names[2:-2]},
         **comparable([row.get("shingles") for row in rows], shared.config.deduplication),
     }
-    output.stats = {
-        "rewritten": {name: asdict(change) for name, change in changes.items()},
-        "read": totals_of(table, bytes=[one.bytes for one in read], words=[one.words for one in read]),
-    }
     name = f"judged-{part.name}.parquet"
-    pq.write_table(pa.table(judged_columns, schema=JUDGED), output.path(name), compression="zstd")
+    judged_rows = pa.table(judged_columns, schema=JUDGED)
+    output.stats = {
+        "rewritten": {rule: asdict(change) for rule, change in changes.items()},
+        "read": totals_of(table, bytes=[one.bytes for one in read], words=[one.words for one in read]),
+        **account(judged_rows),
+    }
+    pq.write_table(judged_rows, output.path(name), compression="zstd")
     output.add(name, "judged", rows=len(rows))
     if touched:
         _write_contamination(touched, part.name, output)

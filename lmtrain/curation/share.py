@@ -25,6 +25,7 @@ import xxhash
 
 from lmtrain.building import Attempt, ShardOutput, ShardResult
 from lmtrain.config import Resources
+from lmtrain.curation.accounting import account
 from lmtrain.curation.columns import replace_rows, values
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.manifest import FileRecord, open_record
@@ -147,8 +148,10 @@ def keep_share(
     attempt: Attempt,
     resources: Resources,
     watch: Watch,
-) -> list[FileRecord]:
-    """Drop what is below the cut; return the judged files of the parts, in their order.
+) -> list[ShardResult]:
+    """Drop what is below the cut; return the parts as they are then judged, in their order.
+
+    Each has the judged file, and as its stats what `lmtrain.curation.accounting.account` says of it.
 
     Args:
         names: of the parts.
@@ -160,8 +163,7 @@ def keep_share(
     """
     splits = [Split(name, (name, record)) for name, record in zip(names, records, strict=True)]
     shared = (attempt.root, cut)
-    done = map_shards(write_best, splits, attempt, resources, watch, step="keep the best", shared=shared)
-    return [result.files[0] for result in done]
+    return map_shards(write_best, splits, attempt, resources, watch, step="keep the best", shared=shared)
 
 
 def write_best(part: tuple[str, FileRecord], shared: tuple[str, Cut], output: ShardOutput) -> None:
@@ -191,6 +193,7 @@ def write_best(part: tuple[str, FileRecord], shared: tuple[str, Cut], output: Sh
     table = replace_rows(judged, np.array(away, dtype=np.int64), replacements)
     pq.write_table(table, output.path(path), compression="zstd")
     output.add(path, "judged", rows=table.num_rows)
+    output.stats = account(table)
 
 
 def told(cut: Cut | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ documents, dropped, and the signatures of the kept ones, by which a later batch
 can be compared with them without their text.
 """
 
+import heapq
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +16,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmtrain.building import ShardOutput
-from lmtrain.curation.columns import array_lists, flat_values, list_column, replace_rows, to_gaps, values
-from lmtrain.curation.deduplication import Leaving
+from lmtrain.curation.accounting import account
+from lmtrain.curation.columns import (
+    array_lists,
+    flat_values,
+    list_column,
+    replace_rows,
+    take,
+    to_gaps,
+    values,
+)
+from lmtrain.curation.deduplication import Found, Leaving
 from lmtrain.curation.judging import DEDUPLICATION, Part
-from lmtrain.curation.linking import KEY_BITS
+from lmtrain.curation.keys import KEY_BITS
 from lmtrain.curation.privacy.config import KINDS, Action, Kind, PrivacyConfig
 from lmtrain.curation.privacy.treatment import treat
 from lmtrain.curation.removal import REMOVAL
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.schemas import DOCUMENTS, DROPPED
-from lmtrain.text import similarity
+from lmtrain.text import nearness
 from lmtrain.totals import Totals, totals_of
+
+LARGEST = 5
+"""Clusters of copies that are named, the largest."""
 
 LENGTH_EDGES = [0, *(1 << power for power in range(6, 25))]
 """Edges in bytes of the histogram of lengths; documents beyond the last are counted in the last."""
@@ -43,7 +56,7 @@ SIGNATURES = pa.schema(
         ("characters", pa.int64()),
         ("text_hash", pa.binary(16)),
         ("bands", pa.list_(pa.uint64())),  # the upper 48 bits
-        ("sketch_gaps", pa.list_(pa.uint32())),  # `similarity.sketch`, each hash less the one before
+        ("sketch_gaps", pa.list_(pa.uint32())),  # `nearness.sketch`, each hash less the one before
     ]
 )
 """One kept document a row: by what a later batch is compared with it."""
@@ -55,27 +68,29 @@ class Task:
 
     Attributes:
         part: the part of the corpus.
+        number: the part's place among the parts.
         judged: the file that the first pass wrote of it.
-        leaving: the rows that are copies.
         examples: dropped rows whose text is kept; None for all.
     """
 
     part: Part
+    number: int
     judged: FileRecord
-    leaving: Leaving
     examples: frozenset[int] | None
 
 
-def write_part(task: Task, personal: PrivacyConfig, output: ShardOutput) -> None:
+def write_part(task: Task, shared: tuple[Found, PrivacyConfig], output: ShardOutput) -> None:
     """Write `documents-`, `dropped-` and `signatures-NAME.parquet` of a part.
 
     A document may be dropped before the privacy filter sees it; what is written
     of its text has placeholders all the same.
     """
-    judged = with_copies(read_judged(task.part.root, task.judged), task.leaving)
+    found, personal = shared
+    leaving = found.leaving(task.number)
+    judged = with_copies(read_judged(task.part.root, task.judged), leaving)
     rows = _with_changed_texts(task.part.read(), judged)
     kept = pc.is_null(judged["filter"])
-    sizes = [task.leaving.clusters.get(row, 1) for row in range(rows.num_rows)]
+    sizes = [leaving.clusters.get(row, 1) for row in range(rows.num_rows)]
     documents = rows.append_column("cluster_size", pa.array(sizes)).filter(kept)
     documents = _documents(documents, judged.filter(kept))
     _write(documents, "documents", task.part, output)
@@ -83,7 +98,22 @@ def write_part(task: Task, personal: PrivacyConfig, output: ShardOutput) -> None
     _write(_without_personal_data(dropped, personal), "dropped", task.part, output)
     _write(signatures_of(judged.filter(kept)), "signatures", task.part, output)
     away = pc.invert(kept)
-    output.stats = _stats(documents, judged) | {"dropped": _by_source(rows.filter(away), judged.filter(away))}
+    output.stats = {
+        **_stats(documents, judged),
+        "dropped": _by_source(rows.filter(away), judged.filter(away)),
+        "taken": account(take(judged, leaving.rows))["taken"],
+        "largest_clusters": _largest_clusters(judged, leaving, task.part),
+    }
+
+
+def _largest_clusters(judged: pa.Table, leaving: Leaving, part: Part) -> list[dict[str, Any]]:
+    """Return the largest clusters whose kept document is of this part, and the file that it stands in."""
+    ids = judged["id"]
+    sized = [(-size, ids[row].as_py()) for row, size in leaving.clusters.items()]
+    return [
+        {"id": identity, "documents": -size, "file": file_name("documents", part)}
+        for size, identity in heapq.nsmallest(LARGEST, sized)
+    ]
 
 
 def _with_changed_texts(rows: pa.Table, judged: pa.Table) -> pa.Table:
@@ -113,7 +143,7 @@ def signatures_of(judged: pa.Table) -> pa.Table:
     """Return `SIGNATURES` of judged rows that are kept."""
     keys = flat_values(judged["bands"]) >> np.uint64(64 - KEY_BITS)
     bands = list(keys.reshape(judged.num_rows, -1)) if judged.num_rows else []
-    sketches = [similarity.sketch(given) for given in array_lists(judged["shingles"])]
+    sketches = [nearness.sketch(given) for given in array_lists(judged["shingles"])]
     columns: dict[str, Any] = {name: judged[name] for name in SIGNATURES.names[:4]}
     columns |= {"bands": list_column(bands, pa.uint64()), "sketch_gaps": to_gaps(sketches)}
     return pa.table(columns, schema=SIGNATURES)

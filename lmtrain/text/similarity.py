@@ -1,16 +1,15 @@
-"""How alike two texts are: shingles, MinHash signatures, candidate pairs and the Jaccard index.
+"""What texts are compared by: shingles, MinHash signatures and their bands.
 
 A text becomes the set of hashes of its word n-grams (character n-grams where a
-language writes no spaces). MinHash (Broder 1997) sketches the set, bands of the
-sketch (locality-sensitive hashing; Leskovec, Rajaraman and Ullman, chapter 3)
-find pairs that may be alike, and the Jaccard index of the sets decides.
+language writes no spaces). MinHash (Broder 1997) sketches the set, and bands of
+the sketch (locality-sensitive hashing; Leskovec, Rajaraman and Ullman, chapter 3)
+find pairs that may be alike. `lmtrain.text.nearness` tells which of them are.
 
 Beside each kernel stands its definition in plain Python, named `..._plain`,
 which tests compare it with.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,12 +23,6 @@ SEED = 0x6C6D747261696E
 
 NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
 """MinHash of an empty set."""
-
-SKETCH, SKETCH_BITS = 512, 24
-"""Hashes by which a kept document is known to later batches, and their width."""
-
-BUCKET_COMPARISONS = 256
-"""Kept documents of one bucket of a band with which a document is compared, at most."""
 
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x00000100000001B3)
@@ -164,131 +157,6 @@ def band_keys(signature_rows: np.ndarray, bands: int, rows: int) -> np.ndarray:
     return _band_keys(np.ascontiguousarray(signature_rows), bands, rows)
 
 
-def jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the Jaccard index |a ∩ b| / |a ∪ b| of two sorted arrays without repeats.
-
-    Two empty sets have 0: a text without words is like no other.
-    """
-    return float(_sketch_jaccard(a, b, len(a) + len(b)))
-
-
-def sketch(shingle_array: np.ndarray) -> np.ndarray:
-    """Return by what a set is known to later batches: its `SKETCH` smallest hashes of `SKETCH_BITS` bits.
-
-    Args:
-        shingle_array: sorted hashes of 32 bits, shape (shingles,).
-
-    Returns:
-        Sorted without repeats, shape (at most SKETCH,), uint32.
-    """
-    ordered = shingle_array.astype(np.uint32, copy=False)[: 2 * SKETCH] >> np.uint32(32 - SKETCH_BITS)
-    found = _without_repeats(ordered)
-    if len(found) < SKETCH < len(shingle_array):
-        found = _without_repeats(shingle_array.astype(np.uint32) >> np.uint32(32 - SKETCH_BITS))
-    return found[:SKETCH]
-
-
-def sketch_jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """Estimate the Jaccard index of two sets by their sketches.
-
-    The share of the `SKETCH` smallest hashes of the union that both have (a
-    bottom-k sketch; Broder 1997): without bias, and with a standard deviation of
-    at most sqrt(J (1 - J) / SKETCH), 0.018 at J = 0.8. Sets that are both smaller
-    than that are in their sketches whole, and the index is theirs. Hashes of 24
-    bits put n² / 2^24 wrong ones among those in common, of n shingles a text.
-
-    Args:
-        a: what `sketch` returns.
-        b: likewise.
-    """
-    return float(_sketch_jaccard(a, b, SKETCH))
-
-
-class Leaders(NamedTuple):
-    """Which document is kept in the stead of each.
-
-    Attributes:
-        kept: index of the kept one, its own if it is kept, shape (documents,), int64.
-        similarity: Jaccard index with the kept one, 1 with itself, shape (documents,), float64.
-        comparisons: pairs of sets that were compared.
-    """
-
-    kept: np.ndarray
-    similarity: np.ndarray
-    comparisons: int
-
-
-def leaders(
-    shingle_arrays: Sequence[np.ndarray],
-    keys: np.ndarray,
-    threshold: float,
-    *,
-    fixed: Sequence[np.ndarray] = (),
-    at_most: int = BUCKET_COMPARISONS,
-) -> Leaders:
-    """Tell for each document which one is kept in its stead.
-
-    Documents come in order of preference. Each is compared with the kept ones
-    that share a band with it; it joins the first whose Jaccard index reaches the
-    threshold, else it is kept itself. So nothing is chained: a document leaves
-    only for one that is close to it and stays.
-
-    Of the kept ones in one bucket of a band only the last `at_most` are compared
-    (in order of length: those nearest in length), so that a boilerplate band that
-    a hundred thousand documents share costs each of them no more than that. Near
-    copies share several bands, and are found by the others.
-
-    Args:
-        shingle_arrays: sorted hashes of each document that may leave, the preferred ones first.
-        keys: `band_keys` of the fixed documents and of these, shape (all of them, bands).
-        threshold: least Jaccard index of a copy.
-        fixed: sketches (see `sketch`) of documents that come before all others and stay whatever
-            they are like. Others are compared with them by `sketch_jaccard`.
-        at_most: kept documents that are compared in each bucket.
-
-    Returns:
-        Indices count the fixed documents first.
-
-    Raises:
-        ValueError: there aren't as many rows of keys as documents.
-    """
-    if keys.shape[0] != len(fixed) + len(shingle_arrays):
-        raise ValueError(
-            f"{len(fixed)} and {len(shingle_arrays)} documents, but {keys.shape[0]} rows of band keys"
-        )
-    buckets = np.empty(keys.shape, dtype=np.int64)
-    for band in range(keys.shape[1]):
-        buckets[:, band] = np.unique(keys[:, band], return_inverse=True)[1]
-    whole = joined([*(np.empty(0, np.uint32) for _ in fixed), *shingle_arrays])
-    sketches = joined([*fixed, *(sketch(given) if len(fixed) else given[:1] for given in shingle_arrays)])
-    return Leaders(*_leaders(*whole, *sketches, buckets, threshold, len(fixed), at_most))
-
-
-def leaders_plain(
-    shingle_sets: Sequence[Sequence[int]], keys: np.ndarray, threshold: float, at_most: int
-) -> list[int]:
-    """Define `leaders` where no document is fixed."""
-    buckets: list[dict[int, list[int]]] = [{} for _ in range(keys.shape[1])]
-    found = []
-    for document, own in enumerate(shingle_sets):
-        met = {
-            other
-            for bucket, key in zip(buckets, keys[document].tolist(), strict=True)
-            for other in bucket.get(key, [])[-at_most:]
-        }
-        near = [
-            other
-            for other in met
-            if len({*own} & {*shingle_sets[other]}) / len({*own, *shingle_sets[other]}) >= threshold
-        ]
-        leader = min(near, default=document)
-        if leader == document and len(own):
-            for bucket, key in zip(buckets, keys[document].tolist(), strict=True):
-                bucket.setdefault(key, []).append(document)
-        found.append(leader)
-    return found
-
-
 @kernel
 def _mix(value):
     value = (value ^ (value >> _30)) * _MIX_1
@@ -383,75 +251,3 @@ def _band_keys(signature_rows, bands, rows):
                 hashed = _mix((hashed + value) * _GOLDEN)
             keys[document, band] = NOTHING if empty else min(hashed, NOTHING - np.uint64(1))
     return keys
-
-
-@kernel
-def _sketch_jaccard(a, b, size):
-    """Merge two sorted arrays, up to `size` different hashes if one of them may be cut off at that."""
-    limit = size if max(len(a), len(b)) >= size else len(a) + len(b)
-    i, j, common, union = 0, 0, 0, 0
-    while union < limit and i < len(a) and j < len(b):
-        common += a[i] == b[j]
-        step_i, step_j = a[i] <= b[j], b[j] <= a[i]
-        i += step_i
-        j += step_j
-        union += 1
-    union = min(limit, union + len(a) - i + len(b) - j)
-    return common / union if union else 0.0
-
-
-@kernel
-def _near(a, b, threshold):
-    """Return the Jaccard index, or 0 as soon as it can't reach the threshold any more."""
-    total = len(a) + len(b)
-    needed = max(0, int(threshold / (1 + threshold) * total) - 1)
-    while needed < total - needed and needed / (total - needed) < threshold:
-        needed += 1
-    spare_a, spare_b = len(a) - needed, len(b) - needed
-    i, j, common = 0, 0, 0
-    while i < len(a) and j < len(b):
-        common += a[i] == b[j]
-        step_i, step_j = a[i] <= b[j], b[j] <= a[i]
-        i += step_i
-        j += step_j
-        if i - common > spare_a or j - common > spare_b:
-            return 0.0
-    union = total - common
-    return common / union if union else 0.0
-
-
-@kernel
-def _leaders(flat, offsets, sketches, sketch_offsets, buckets, threshold, fixed, at_most):
-    """Walk, for each document, the kept ones in its buckets: lists linked by `following`."""
-    documents, bands = buckets.shape
-    newest = np.full((documents, bands), -1, dtype=np.int64)  # of each bucket
-    following = np.full((documents, bands), -1, dtype=np.int64)  # the one kept before in that bucket
-    compared = np.full(documents, -1, dtype=np.int64)
-    found = np.arange(documents)
-    alike = np.ones(documents)
-    comparisons = 0
-    for document in range(documents):
-        own = flat[offsets[document] : offsets[document + 1]]
-        own_sketch = sketches[sketch_offsets[document] : sketch_offsets[document + 1]]
-        for band in range(bands if document >= fixed else 0):
-            other = newest[buckets[document, band], band]
-            steps = 0
-            while other >= 0 and steps < at_most:
-                steps += 1
-                if compared[other] != document and other < found[document]:
-                    compared[other] = document
-                    comparisons += 1
-                    if other < fixed:
-                        theirs = sketches[sketch_offsets[other] : sketch_offsets[other + 1]]
-                        near = _sketch_jaccard(own_sketch, theirs, SKETCH)
-                    else:
-                        near = _near(own, flat[offsets[other] : offsets[other + 1]], threshold)
-                    if near >= threshold:
-                        found[document], alike[document] = other, near
-                other = following[other, band]
-        if found[document] == document and len(own_sketch):
-            for band in range(bands):
-                bucket = buckets[document, band]
-                following[document, band] = newest[bucket, band]
-                newest[bucket, band] = document
-    return found, alike, comparisons

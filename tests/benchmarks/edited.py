@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmtrain.text import similarity
+from lmtrain.text import nearness, similarity
 from lmtrain.text.segmentation import UNSPACED
 
 SHINGLE_WORDS = 5
@@ -109,7 +109,7 @@ class Documents:
         original = self.original_of(number)
         language = self.language(original)
         sets = [similarity.shingles(self.text(one), SHINGLE_WORDS, language) for one in (number, original)]
-        return similarity.jaccard(*sets)
+        return nearness.jaccard(*sets)
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:

@@ -36,12 +36,13 @@ from peers import DATATROVE, SIGNERS, python_of
 from lmtrain.config import Resources
 from lmtrain.curation import stage as curate
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
-from lmtrain.curation.judging import comparable, text_hash
+from lmtrain.curation.judging import comparable
+from lmtrain.text.hashing import text_hash
 from lmtrain.ingestion import stage as ingest
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
 from lmtrain.manifest import read_manifest
-from lmtrain.text import similarity
+from lmtrain.text import nearness, similarity
 from lmtrain.watch import SilentWatch
 
 PERMUTATIONS = DeduplicationConfig().bands * DeduplicationConfig().rows
@@ -137,7 +138,7 @@ def measure_pairs(rounds: int) -> Row:
         hashes = drawn.choice(2**32, PAIRS_SHINGLES + 150, replace=False).astype(np.uint32)
         pairs.append((np.sort(hashes[150:]), np.sort(hashes[:-150])))
     assert {len(one) for pair in pairs for one in pair} == {PAIRS_SHINGLES}
-    compare = partial(spent_by, lambda: [similarity.jaccard(*pair) for pair in pairs])
+    compare = partial(spent_by, lambda: [nearness.jaccard(*pair) for pair in pairs])
     compare()
     rate = len(pairs) / median_wall([compare() for _ in range(rounds)])
     return Row(

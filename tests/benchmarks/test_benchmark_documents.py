@@ -12,7 +12,7 @@ from in_process import InProcess
 
 from lmtrain.curation.document import Document
 from lmtrain.distributed.map import Split
-from lmtrain.text import similarity
+from lmtrain.text import nearness, similarity
 
 DRAWN = random.Random(0)
 BASES = [(" ".join(f"w{DRAWN.getrandbits(20):x}" for _ in range(300)), "en") for _ in range(5)] + [
@@ -25,7 +25,7 @@ BASES = [(" ".join(f"w{DRAWN.getrandbits(20):x}" for _ in range(300)), "en") for
 def test_an_edited_text_is_as_alike_as_was_asked_for(text, language, close):
     drawn = random.Random(1)
     found = [
-        similarity.jaccard(
+        nearness.jaccard(
             similarity.shingles(text, 5, language),
             similarity.shingles(edited(text, close, language, drawn), 5, language),
         )

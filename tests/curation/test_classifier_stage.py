@@ -12,7 +12,7 @@ from good_and_bad import LANGUAGES, bad, good
 
 from lmtrain import cli
 from lmtrain.config import Resources
-from lmtrain.curation import classifier_stage, stage
+from lmtrain.curation import accounting, classifier_stage, stage
 from lmtrain.curation.classifier import open_classifier
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.errors import RecipeError, StageError
@@ -113,7 +113,7 @@ def test_a_recorded_value_is_the_score_of_the_text(documents):
     (given,) = documents.inputs("classifier")
     one = open_classifier(given.url)
     shown = [row for row in dropped_of(documents) if row["text"] and row["filter"] == "quality"]
-    assert len(shown) == stage.EXAMPLES
+    assert len(shown) == accounting.EXAMPLES
     assert all(one.score(row["text"]) == row["value"] for row in shown)
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from made_corpora import corpus, curated, document, edited, prose, rows_of
 
-from lmtrain.curation import linking, stage
+from lmtrain.curation import components, keys, stage
 from lmtrain.curation.config import CurateConfig, ListsConfig
 from lmtrain.curation.judging import upper_halves
 from lmtrain.curation.lists import with_digest
 from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact
 from lmtrain.schemas import DOCUMENTS, DROPPED
-from lmtrain.text import similarity
+from lmtrain.text import nearness, similarity
 from lmtrain.watch import SilentWatch
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -70,7 +70,7 @@ def test_signatures_hold_what_a_later_batch_is_compared_by(root, resources):
     assert set(signatures) == set(kept)
     for name, row in signatures.items():
         shingles = similarity.shingles(kept[name]["text"], 5, "en")
-        sketch = similarity.sketch(upper_halves(shingles))
+        sketch = nearness.sketch(upper_halves(shingles))
         assert np.cumsum(row["sketch_gaps"]).tolist() == sketch.tolist()
         keys = similarity.band_keys(similarity.signatures([shingles], 14 * 8), 14, 8)[0]
         assert row["bands"] == (keys >> np.uint64(16)).tolist()
@@ -169,12 +169,18 @@ def test_one_worker_or_two_write_the_same_bytes(tmp_path, resources):
     assert len(hashes[0]) == 5  # the second file has nothing to drop
 
 
-def test_many_ranges_of_keys_and_small_bins_write_the_same_bytes(tmp_path, resources, monkeypatch):
+def test_many_ranges_small_groups_and_small_bins_write_the_same_bytes(tmp_path, resources, monkeypatch):
     """The corpora's size decides how many there are; they decide nothing."""
     hashes = []
-    for name, keys, size in (("one", 4_000_000, 200_000_000), ("many", 300, 1_000)):
-        monkeypatch.setattr(linking, "KEYS_OF_A_RANGE", keys)
-        monkeypatch.setattr(linking, "BIN_BYTES", size)
+    sizes = {
+        (keys, "KEYS_OF_A_RANGE"): 300,
+        (keys, "BYTES_OF_A_TASK"): 1_000,
+        (keys, "GROUP_DOCUMENTS"): 1,
+        (components, "LINKS_OF_A_RANGE"): 40,
+    }
+    for name in ("one", "many"):
+        for (module, size), value in sizes.items() if name == "many" else []:
+            monkeypatch.setattr(module, size, value)
         artifact = curated(str(tmp_path / name), mixed_files(), resources)
         hashes.append([record.sha256 for record in artifact.manifest.files])
         assert artifact.stats["components"] == artifact.stats["clusters"] == 2
@@ -212,7 +218,7 @@ def test_no_copy_is_removed_for_one_that_is_far_from_it(root, resources):
     assert len(kept) > 1
     for name, row in dropped.items():
         assert row["detail"] in kept
-        near = similarity.jaccard(
+        near = nearness.jaccard(
             *(similarity.shingles(texts[each], 5, "en") for each in (name, row["detail"]))
         )
         assert near >= 0.8

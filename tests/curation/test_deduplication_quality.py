@@ -9,7 +9,7 @@ from test_deduplication import members
 
 from lmtrain import storage
 from lmtrain.curation.config import DeduplicationConfig
-from lmtrain.curation.deduplication import copies_among
+from lmtrain.curation.deciding import copies_among
 from lmtrain.text import similarity
 
 PAIRS = 400

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from good_and_bad import LANGUAGES, bad, good
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_corpora import rows_of
 from pydantic import ValidationError
 from test_classifier_stage import built, hashes, raw, write_lines, write_sources
-from test_curation_stage import rows_of
 
 from lmtrain import cli
 from lmtrain.curation import share, stage
@@ -130,7 +130,7 @@ def test_explain_decides_as_the_run_did(shared):
     config, cut = CurateConfig(preset="none", keep_share=SHARE), share.cut_of(artifact.stats)
     one, dropped = open_classifier(given.url), rows_of(artifact, "dropped")
     for name, row in {**rows_of(artifact, "documents"), **dropped}.items():
-        rows = explain(row["text"], config, None, None, one, cut, name)
+        rows = explain(row["text"], config, classifier=one, cut=cut, identity=name)
         broken = decision(rows)
         assert (broken is not None) == (name in dropped and row["filter"] == share.KEEP_SHARE)
         assert rows[-1].threshold == artifact.stats["keep_share"]["threshold"]

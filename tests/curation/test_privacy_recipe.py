@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from made_corpora import rows_of
 from test_classifier_stage import built, write_lines
-from test_curation_stage import rows_of
 
 from lmtrain import cli
 from lmtrain.manifest import Artifact
