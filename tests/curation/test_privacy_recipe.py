@@ -61,7 +61,8 @@ def test_it_is_replaced_and_counted_by_kind(language, tmp_path):
     texts = {name: row["text"] for name, row in rows_of(artifact, "documents").items()}
     assert texts == TEXTS[language] | REPLACED[language]
     assert artifact.stats["rewritten"]["privacy"]["removed"] == COUNTS
-    assert all(f"{kind}: {count}" in shown(artifact) for kind, count in COUNTS.items())
+    lines = [line.split() for line in shown(artifact).splitlines()]
+    assert all([kind, str(count)] in lines for kind, count in COUNTS.items())
 
 
 def test_it_is_only_reported(language, tmp_path):
@@ -69,7 +70,8 @@ def test_it_is_only_reported(language, tmp_path):
     assert {name: row["text"] for name, row in rows_of(artifact, "documents").items()} == TEXTS[language]
     assert artifact.stats["rewritten"]["privacy"]["removed"] == COUNTS
     assert artifact.stats["rewritten"]["privacy"]["bytes"] == 0
-    assert all(f"{kind}: {count}" in shown(artifact) for kind, count in COUNTS.items())
+    lines = [line.split() for line in shown(artifact).splitlines()]
+    assert all([kind, str(count)] in lines for kind, count in COUNTS.items())
 
 
 def test_it_drops_the_document_with_the_kind_as_its_reason(language, tmp_path):
