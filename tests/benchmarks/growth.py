@@ -89,7 +89,7 @@ def write_documents(folder: Path, count: int, workers: int) -> int:
 class Observer:
     """Looks, until it is left, at the peaks of Ray's workers, and at what a stage has done and holds."""
 
-    def __init__(self, root: str, seconds: float = 0.5) -> None:
+    def __init__(self, root: str, seconds: float = 2.0) -> None:
         self.root, self.seconds = Path(root), seconds
         self.peaks: dict[int, float] = {}
         self.tasks: dict[str, int] = {}
@@ -304,8 +304,7 @@ def main() -> None:
     runs = []
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="growth-", dir=options.scratch) as folder:
-            middle = count == counts[len(counts) // 2]
-            runs.append(measure(count, Path(folder), options.workers, alone=middle))
+            runs.append(measure(count, Path(folder), options.workers, alone=count == counts[-1]))
     write("growth", rows_of(runs), {}, **({"folder": options.out} if options.out else {}))
 
 
