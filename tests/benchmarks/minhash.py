@@ -37,12 +37,12 @@ from lmtrain.config import Resources
 from lmtrain.curation import stage as curate
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
 from lmtrain.curation.judging import comparable
-from lmtrain.text.hashing import text_hash
 from lmtrain.ingestion import stage as ingest
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
 from lmtrain.manifest import read_manifest
 from lmtrain.text import nearness, similarity
+from lmtrain.text.hashing import text_hash
 from lmtrain.watch import SilentWatch
 
 PERMUTATIONS = DeduplicationConfig().bands * DeduplicationConfig().rows
