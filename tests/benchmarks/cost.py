@@ -110,10 +110,10 @@ def _limits(growth: Mapping[str, Any]) -> list[str]:
     reached, at_last = line.reaches(NODE_BYTES), _digits(line.at(DOCUMENTS) / 1e9)
     full = "never full" if reached == float("inf") else f"full at {reached:.2g} documents"
     return [
-        f"- Memory of the driver: {line.slope:,.0f} B a document, {at_last} GB at 10 billion; where one process "
-        f"may take {NODE_BYTES / 1e9:.0f} GB, {full}.",
-        f"- Memory of a worker: {last['ours']:,.0f} MB at {sizes[-1]:,} documents and {first['ours']:,.0f} MB "
-        f"at {sizes[0]:,}, whose tasks weren't full. Tasks grow no further: more documents are more tasks.",
+        f"- Memory of the driver: {line.slope:,.0f} B a document, {at_last} GB at 10 billion; where one "
+        f"process may take {NODE_BYTES / 1e9:.0f} GB, {full}.",
+        f"- Memory of a worker: {last['ours']:,.0f} MB at {sizes[-1]:,} documents and {first['ours']:,.0f} "
+        f"MB at {sizes[0]:,}, whose tasks weren't full. Tasks grow no further: more documents are more tasks.",
     ]
 
 
