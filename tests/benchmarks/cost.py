@@ -113,7 +113,7 @@ def _limits(growth: Mapping[str, Any]) -> list[str]:
         f"- Memory of the driver: {line.slope:,.0f} B a document, {at_last} GB at 10 billion; where one "
         f"process may take {NODE_BYTES / 1e9:.0f} GB, {full}.",
         f"- Memory of a worker: {last['ours']:,.0f} MB at {sizes[-1]:,} documents and {first['ours']:,.0f} "
-        f"MB at {sizes[0]:,}, whose tasks weren't full. Tasks grow no further: more documents are more tasks.",
+        f"MB at {sizes[0]:,}, whose tasks weren't full. Tasks grow no further, there are more of them.",
     ]
 
 
