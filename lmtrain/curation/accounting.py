@@ -16,7 +16,7 @@ from lmtrain.curation.columns import values
 from lmtrain.curation.removal import REMOVAL
 
 EXAMPLES = 20
-"""Dropped documents of each reason whose text is kept: those of the smallest ids, which are hashes."""
+"""Dropped documents of each reason whose text is kept: those of the smallest ids."""
 
 Volumes = dict[str, Counter[str]]
 """Documents, bytes and words by `filter/reason`; what is kept stands under the empty name."""

@@ -5,9 +5,9 @@ them. Out: `COPIES`, and the sizes of the clusters of those that stay.
 
 What is known by its id goes first, then exact copies, then near ones: documents in
 order of preference, each compared with the kept ones that share a band with it. No
-copy is removed for a document that isn't kept, so nothing is chained. All that a
-document could leave for stands in its component, so the outcome is that of
-comparing all documents in one order.
+copy is removed for a document that isn't kept, so nothing is chained. What a
+document could leave for stands in its component; only of several earlier documents
+that it is near, one is enough.
 """
 
 from collections import Counter

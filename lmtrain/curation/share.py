@@ -7,9 +7,10 @@ which the others are dropped, and the threshold that came out. This is DCLM's
 way (Li et al. 2024 keep the best tenth): a share is asked for, not a score.
 
 The share is exact: of n documents the best ⌈share·n⌉ stay, the share taken as
-it is written in decimals. Equal scores are ordered by a hash of the id. The
-histogram bounds what is held at once: scores and hashes of the documents in one
-of its buckets, which are all of them only where all score alike.
+it is written in decimals. Equal scores are ordered by a hash of the id; documents
+of one id and score stay or go together, and are told apart when copies are
+looked for. The histogram bounds what is held at once: scores and hashes of the
+documents in one of its buckets, which are all of them only where all score alike.
 """
 
 from collections.abc import Sequence
@@ -105,7 +106,11 @@ def find_cut(root: str, judged: Sequence[ShardResult], share: float) -> Cut | No
     bucket, wanted_of_it = bucket_holding(counts, wanted)
     scores, keys = _scores_in(root, [each for each in judged if str(bucket) in each.stats["quality"]], bucket)
     threshold, key = worst_of(scores, keys, wanted_of_it)
-    return Cut(threshold, key.hex(), total, wanted)
+    of_it = sum(
+        score > threshold or (score == threshold and one <= key)
+        for score, one in zip(scores, keys, strict=True)
+    )
+    return Cut(threshold, key.hex(), total, wanted - wanted_of_it + of_it)
 
 
 def bucket_holding(counts: np.ndarray, wanted: int) -> tuple[int, int]:
