@@ -6,7 +6,7 @@ sets. Out: counts by set, and a few pairs with the run of words that both have.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -89,14 +89,16 @@ def contamination_of(line: Line) -> Contamination | None:
         return None
     touched: dict[str, Counter[str]] = defaultdict(Counter)
     dropped: Counter[str] = Counter()
-    texts = _texts_of_dropped(documents, line.withheld)
+    readable = {one for rows in _dropped(documents) for one in strings(rows["id"])} - line.withheld
     shown: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for rows in documents.tables("contamination", columns=["id", "example", "data_set"]):
         for name in set(strings(rows["data_set"])):
             of_set = rows.filter(pc.field("data_set") == name)
             touched[name].update(strings(of_set["example"]))
             dropped[name] += len(set(strings(of_set["id"])))  # all rows of a document are in one file
-        _choose(rows.to_pylist(), texts, shown)
+        _choose(rows.to_pylist(), readable, shown)
+    wanted = {one for pairs in shown.values() for one, _ in pairs}
+    texts = {row["id"]: row for rows in _dropped(documents, wanted) for row in rows.to_pylist()}
     sets = [
         _touched_set(line, name, counts, dropped[name], [(texts[one], item) for one, item in shown[name]])
         for name, counts in sorted(touched.items())
@@ -106,23 +108,23 @@ def contamination_of(line: Line) -> Contamination | None:
     )
 
 
-def _texts_of_dropped(documents: Artifact, withheld: Set[str]) -> dict[str, dict[str, Any]]:
-    """Return the dropped documents whose text was kept and isn't withheld, by id."""
-    found = {}
+def _dropped(documents: Artifact, wanted: Set[str] | None = None) -> Iterator[pa.Table]:
+    """Yield, file by file, the dropped documents whose text was kept; those of some ids alone, if given."""
     for table in documents.tables("dropped", columns=["id", "source", "filter", "text"]):
         rows = table.filter((pc.field("filter") == FILTER) & pc.field("text").is_valid())
-        found.update({row["id"]: row for row in rows.to_pylist() if row["id"] not in withheld})
-    return found
+        yield rows if wanted is None else rows.filter(_is_among(wanted))
 
 
-def _choose(
-    rows: list[dict[str, Any]], texts: dict[str, Any], shown: dict[str, list[tuple[str, str]]]
-) -> None:
-    """Take the first examples of a set, each with a document, until there are enough."""
+def _is_among(ids: Set[str]) -> pc.Expression:
+    return pc.field("id").isin(pa.array(sorted(ids), pa.string()))
+
+
+def _choose(rows: list[dict[str, Any]], readable: Set[str], shown: dict[str, list[tuple[str, str]]]) -> None:
+    """Take the first examples of a set, each with a document whose text is there, until there are enough."""
     for row in rows:
         chosen = shown[row["data_set"]]
         examples = {example for _, example in chosen}
-        if row["id"] in texts and row["example"] not in examples and len(chosen) < PAIRS_SHOWN:
+        if row["id"] in readable and row["example"] not in examples and len(chosen) < PAIRS_SHOWN:
             chosen.append((row["id"], row["example"]))
 
 
@@ -144,10 +146,10 @@ def _touched_set(
 
 def _texts_of_examples(labelled: Artifact, wanted: set[str]) -> dict[str, str]:
     """Return texts of test examples by id: of a labelled set all columns that hold long texts, joined."""
-    found, ids = {}, pa.array(sorted(wanted), pa.string())
+    found = {}
     for table in labelled.tables("labelled", split="test"):
         texts = [field.name for field in table.schema if str(field.type) == "large_string"]
-        few = table.filter(pc.field("id").isin(ids))
+        few = table.filter(_is_among(wanted))
         for row in few.select(["id", *texts]).to_pylist():
             found[row["id"]] = "\n".join(row[name] for name in texts if row[name])
     return found
