@@ -194,18 +194,8 @@ def _histogram(
     first, last = used[0], used[-1]
     shown = counts[first : last + 1]
     highest = max(shown)
-    width = PLOT_WIDTH / len(shown)
-    bars = Markup("").join(
-        Markup(
-            '<rect class="bar" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}</title></rect>'
-        ).format(
-            index * width + width * 0.04,
-            PLOT_HEIGHT * (1 - number / highest),
-            width * 0.92,
-            PLOT_HEIGHT * number / highest,
-            tell(first + index, number),
-        )
-        for index, number in enumerate(shown)
+    bars = _bars(
+        [number / highest for number in shown], [tell(first + n, each) for n, each in enumerate(shown)]
     )
     y_ticks = ticks(0, highest, 4)
     grid = Markup("").join(
@@ -232,6 +222,20 @@ def _histogram(
         drawing,
         _labels(marks),
         x_label,
+    )
+
+
+def _bars(heights: Sequence[float], told: Sequence[str]) -> Markup:
+    """Return bars side by side, each with what is shown on hovering; heights are shares of the plot's."""
+    width = PLOT_WIDTH / len(heights)
+    bar = Markup(
+        '<rect class="bar" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}</title></rect>'
+    )
+    return Markup("").join(
+        bar.format(
+            (index + 0.04) * width, PLOT_HEIGHT * (1 - height), 0.92 * width, PLOT_HEIGHT * height, title
+        )
+        for index, (height, title) in enumerate(zip(heights, told, strict=True))
     )
 
 
