@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
 
 from lmtrain.config import Resources
 from lmtrain.errors import CancelledError, DivergedError
@@ -68,7 +69,7 @@ class Job:
         flops_per_token: of one forward and backward pass, for the utilization.
     """
 
-    model: nn.Module
+    model: PreTrainedModel
     layers: list[nn.Module]
     objective: Objective
     rows: Rows
@@ -104,6 +105,23 @@ class _State:
     ended: bool = False
 
 
+class Trained(nn.Module):
+    """A model with what it learns: the loss is worked out within its forward pass.
+
+    Sharded parameters are whole only there, so a loss that goes around the
+    model's own forward pass (to never hold all logits) belongs inside.
+    """
+
+    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the summed loss of a batch, in nats."""
+        return self.objective.loss(self.model, batch)
+
+
 class Trainer:
     """A training in one process. All processes call `run` together."""
 
@@ -117,7 +135,8 @@ class Trainer:
         if resources.compile:
             for layer in job.layers:
                 layer.compile()
-        shard(job.model, job.layers, resources.sharding, process)
+        self.trained = Trained(job.model, job.objective)
+        shard(self.trained, job.layers, resources.sharding, process)
         self.optimizers = Optimizers(job.model, job.config)
         self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None
@@ -179,9 +198,9 @@ class Trainer:
         self.optimizers.zero_gradients()
         total = torch.zeros((), dtype=torch.float64)
         for index, batch in enumerate(batches):
-            set_gradient_sync(self.job.model, self.resources.sharding, index == len(batches) - 1)
+            set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)
             with self.precision.autocast(self.process.device):
-                loss = self.job.objective.loss(self.job.model, batch)
+                loss = self.trained(batch)
             (loss / everywhere).backward()
             total += loss.detach().double().cpu()
         return float(total), float(targets), float(sum(map(_tokens, batches)))
@@ -260,7 +279,7 @@ class Trainer:
             self.job.validation, order, low, high, -(-count // self.process.world)
         ):
             with self.precision.autocast(self.process.device):
-                loss += float(self.job.objective.loss(self.job.model, batch))
+                loss += float(self.trained(batch))
             targets += self.job.objective.targets(batch)
         loss, targets = self.process.sum([loss, targets])
         mean = loss / max(1.0, targets)
