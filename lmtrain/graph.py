@@ -26,6 +26,7 @@ from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.recipe import Recipe
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.tokenization.config import TokenizerConfig
+from lmtrain.tokenization.existing import with_files_digest
 from lmtrain.watch import Watch
 
 STAGES = {
@@ -104,7 +105,7 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     compared = {"evaluation": evaluation} if evaluation else {}
     documents = Node(with_digest(recipe.curate), {"corpora": corpora, **classifier, **compared})
     labelled = {**_labels_of_docstrings(recipe, documents), **from_files}
-    tokenizer = Node(recipe.tokenize.tokenizer(), {"documents": [documents]})
+    tokenizer = Node(with_files_digest(recipe.tokenize.tokenizer()), {"documents": [documents]})
     shards = Node(recipe.tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
     model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer]})
     scores = _scores(recipe, "language_modeling", documents.label, shards, [model])

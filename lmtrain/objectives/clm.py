@@ -54,8 +54,9 @@ class CausalLM:
             attention_mask=document_mask(batch["document"]),
             use_cache=False,
         ).last_hidden_state
-        weight = model.get_output_embeddings().weight
-        return chunked_cross_entropy(hidden, weight, batch["labels"], compiled=self.compiled)
+        head = model.get_output_embeddings()
+        assert head is not None, "a language model has a head"
+        return chunked_cross_entropy(hidden, head.weight, batch["labels"], compiled=self.compiled)
 
 
 def _positions(document: np.ndarray) -> np.ndarray:

@@ -45,31 +45,36 @@ def chunked_cross_entropy(
             from drifting (PaLM, Chowdhery et al. 2022, section 5: 1e-4).
         compiled: fuse the arithmetic between the matrix products.
     """
-    flat = hidden.reshape(-1, hidden.shape[-1])
-    return _Chunked.apply(flat, weight, labels.reshape(-1), z_loss, compiled)
+    flat, targets = hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)
+    if torch.is_grad_enabled():
+        return _Chunked.apply(flat, weight, targets, z_loss, compiled)
+    losses = [
+        _slopes_of(compiled)(flat[chunk] @ weight.mT, targets[chunk], z_loss)[0]
+        for chunk in _chunks(flat, weight)
+    ]
+    return torch.stack(losses).sum()
+
+
+def _chunks(hidden: Tensor, weight: Tensor) -> list[slice]:
+    rows = max(CHUNK_TOKENS, CHUNK_VALUES[hidden.device.type] // weight.shape[0])
+    return [slice(start, start + rows) for start in range(0, len(hidden), rows)]
 
 
 class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, labels, z_loss, compiled):
-        rows = max(CHUNK_TOKENS, CHUNK_VALUES[hidden.device.type] // weight.shape[0])
-        wanted = hidden.requires_grad or weight.requires_grad
-        slopes_of = _compiled_slopes() if compiled else _slopes
-        total = torch.zeros((), dtype=_at_least_float32(hidden[:0]).dtype, device=hidden.device)
-        hidden_gradient = torch.empty_like(hidden) if wanted else None
-        weight_gradient = torch.zeros_like(weight) if wanted else None
-        for start in range(0, len(hidden), rows):
-            piece = hidden[start : start + rows]
-            loss, slopes = slopes_of(piece @ weight.mT, labels[start : start + rows], z_loss)
-            total += loss
-            if wanted:
-                hidden_gradient[start : start + rows] = slopes @ weight
-                weight_gradient += slopes.mT @ piece
+        losses = []
+        hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
+        for chunk in _chunks(hidden, weight):
+            loss, slopes = _slopes_of(compiled)(hidden[chunk] @ weight.mT, labels[chunk], z_loss)
+            losses.append(loss)
+            hidden_gradient[chunk] = slopes @ weight
+            weight_gradient += slopes.mT @ hidden[chunk]
         ctx.gradients = hidden_gradient, weight_gradient
-        return total
+        return torch.stack(losses).sum()
 
     @staticmethod
-    def backward(ctx, scale):
+    def backward(ctx, scale):  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden_gradient, weight_gradient = ctx.gradients
         ctx.gradients = None  # scaled in place: good for one backward pass
         return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None
@@ -93,8 +98,8 @@ def _slopes(logits: Tensor, labels: Tensor, z_loss: float) -> tuple[Tensor, Tens
 
 
 @cache
-def _compiled_slopes() -> Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]:
-    return torch.compile(_slopes)
+def _slopes_of(compiled: bool) -> Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]:
+    return torch.compile(_slopes) if compiled else _slopes
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
