@@ -97,6 +97,12 @@ class Resources(Config):
     checkpoint_seconds: float = Field(
         default=60.0, gt=0, description="Least time between two checkpoints, in seconds."
     )
+    checkpoints_kept: int = Field(
+        default=2, ge=1, description="Last checkpoints that stay, beside the one of the best look."
+    )
+    collective_timeout_seconds: int = Field(
+        default=1800, ge=10, description="How long workers wait for each other before they give up."
+    )
 
     def check(self, cpus: int, where: str) -> None:
         """Refuse what doesn't fit.

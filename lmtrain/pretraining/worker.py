@@ -14,7 +14,8 @@ from lmtrain.pretraining.card import model_card
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
-from lmtrain.training.loop import Job, Trainer, whole_weights
+from lmtrain.training.job import Job
+from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.packing import PackedRows
 from lmtrain.training.process import Process
 
