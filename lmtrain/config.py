@@ -65,6 +65,9 @@ class StageConfig(Config):
     """The noun: what kind of artifact the stage makes."""
     version: ClassVar[int] = 1
     """Bumped by hand when the same config and inputs give another result."""
+    unaddressed_inputs: ClassVar[frozenset[str]] = frozenset()
+    """Roles of inputs that a new artifact is made with and that an older one stays valid without: they
+    enter neither digest nor label, only the manifest that says what was there."""
 
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return a readable name for the artifact.

@@ -15,10 +15,14 @@ import yaml
 from tqdm import tqdm
 
 from lmtrain.manifest import Artifact, FileRecord
+from lmtrain.reporting.clusters import binned
+from lmtrain.totals import BY_SOURCE_AND_LICENSE, Row, Totals, table
 
 FILES_SHOWN = 20
-TABLES = ("funnel", "taken")
+TABLES = ("funnel", "taken", "rewritten", "cluster_sizes", BY_SOURCE_AND_LICENSE)
 """Stats that are shown as a table."""
+
+UNITS = ("documents", "bytes", "words", "tokens")
 
 WIDTH = 110
 """Longer values are cut to so many characters."""
@@ -41,6 +45,9 @@ def describe(artifact: Artifact, rows: int) -> Iterator[str]:
     yield from _section("config (what differs from the defaults)", manifest.config)
     yield from _section("inputs", [f"{given.role}: {given.url}" for given in manifest.inputs])
     yield from _funnel(manifest.stats.get("funnel", []), manifest.stats.get("taken", {}))
+    yield from _rewritten(manifest.stats.get("rewritten", {}))
+    yield from _clusters(manifest.stats.get("cluster_sizes", {}))
+    yield from _totals(manifest.stats.get(BY_SOURCE_AND_LICENSE, {}))
     yield from _section("stats", {k: v for k, v in manifest.stats.items() if k not in TABLES})
     yield ""
     yield f"files ({len(manifest.files)})"
@@ -59,7 +66,8 @@ def _funnel(funnel: list[dict[str, Any]], taken: dict[str, dict[str, int]]) -> I
     yield f"{'funnel':<42} {'documents':>11} {'of read':>8} {'bytes':>8} {'words':>8}"
     for step in funnel:
         share = f"{step['documents'] / read:.1%}"
-        yield f"  {step['filter']:<40} {step['documents']:>11,} {share:>8} {_volume(step)}"
+        name = step["filter"] + (f" (score from {step['threshold']:.6g})" if "threshold" in step else "")
+        yield f"  {name:<40} {step['documents']:>11,} {share:>8} {_volume(step)}"
         rules = [(name, row) for name, row in taken.items() if name.startswith(f"{step['filter']}/")]
         for name, row in sorted(rules, key=lambda rule: -rule[1]["documents"]):
             share = f"{-row['documents'] / read:.1%}"
@@ -73,6 +81,54 @@ def _volume(row: dict[str, Any], sign: str = "") -> str:
         for name in ("bytes", "words")
     ]
     return " ".join(f"{cell:>8}" for cell in cells).rstrip()
+
+
+def _rewritten(rewritten: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield what each filter took out of texts that it kept, and below it of what kind."""
+    if not rewritten:
+        return
+    yield ""
+    yield f"{'taken out of texts that were kept':<42} {'documents':>11} {'':>8} {'bytes':>8} {'words':>8}"
+    for name, change in rewritten.items():
+        yield f"  {name:<40} {change['documents']:>11,} {'':>8} {_volume(change, '-')}"
+        kinds = [(number, kind) for kind, number in change["removed"].items() if number]
+        for number, kind in sorted(kinds, key=lambda one: (-one[0], one[1])):
+            yield f"    {kind:<38} {number:>11,}"
+
+
+def _clusters(sizes: dict[str, int]) -> Iterator[str]:
+    if not sizes:
+        return
+    edges, counts = binned(sizes)
+    yield ""
+    yield f"{'copies: documents of a group':<42} {'groups':>11}"
+    for low, following, number in zip(edges, edges[1:], counts, strict=False):
+        size = f"{low:,}" if low == following - 1 else f"{low:,} to {following - 1:,}"
+        yield f"  {size:<40} {number:>11,}"
+
+
+def _totals(given: dict[str, Totals]) -> Iterator[str]:
+    """Yield documents, bytes, words and tokens by source and licence, with subtotals."""
+    if not given:
+        return
+    rows, whole = table(given)
+    yield ""
+    yield f"{'by source and licence':<32} {'':<9}" + "".join(f" {unit:>15}" for unit in UNITS)
+    for row in rows:
+        yield from _totals_of(row, "  ")
+        for part in row.parts:
+            yield from _totals_of(part, "    ")
+    if len(rows) > 1:
+        yield from _totals_of(whole, "  ")
+
+
+def _totals_of(row: Row, indent: str) -> Iterator[str]:
+    of_part = len(indent) > 2
+    name = row.license if of_part else "  ".join(filter(None, [row.source or "all sources", row.license]))
+    for done, counts in row.counts.items():
+        cells = "".join(f" {counts[unit]:>15,}" if unit in counts else f" {'':>15}" for unit in UNITS)
+        yield f"{_cut_to(indent + name, 32):<32} {done:<9}{cells}".rstrip()
+        name = ""
 
 
 def _section(title: str, content: Any) -> Iterator[str]:
@@ -133,5 +189,8 @@ def _rows(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _cut(value: Any) -> str:
-    told = " ".join(str(value).split())
-    return told if len(told) <= WIDTH else f"{told[: WIDTH - 1]}…"
+    return _cut_to(" ".join(str(value).split()), WIDTH)
+
+
+def _cut_to(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -3,7 +3,8 @@
 ingest → curate → train_tokenizer → tokenize → pretrain → finetune → evaluate → report
               ↘ label ─────────────────────────────────↗
 
-A quality classifier stands before curation: label → train_classifier → curate.
+A quality classifier stands before curation: label → train_classifier → curate. A removal list
+is an input of all that documents are read by, and moves no address before pretraining's.
 """
 
 import os
@@ -15,7 +16,8 @@ from typing import TypeGuard
 
 from lmtrain import storage
 from lmtrain.config import Resources, StageConfig
-from lmtrain.curation.config import ClassifierConfig
+from lmtrain.curation.config import ClassifierConfig, EarlierConfig
+from lmtrain.curation.earlier import earlier_documents
 from lmtrain.curation.lists import with_digest
 from lmtrain.evaluation.config import BASELINES, EvaluateConfig, Task
 from lmtrain.finetuning.config import FinetuneConfig, SummarizationConfig
@@ -24,12 +26,15 @@ from lmtrain.ingestion.listing import list_docstrings, list_labelled_files, list
 from lmtrain.manifest import Address, address_of, is_hit
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.recipe import Recipe
+from lmtrain.removals.config import ROLE as REMOVALS
+from lmtrain.removals.entries import with_digest as removals_with_digest
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.tokenization.config import TokenizerConfig
 from lmtrain.tokenization.existing import with_files_digest
 from lmtrain.watch import Watch
 
 STAGES = {
+    "list_removals": "lmtrain.removals.stage",
     "ingest": "lmtrain.ingestion.stage",
     "label": "lmtrain.ingestion.label_stage",
     "train_classifier": "lmtrain.curation.classifier_stage",
@@ -52,15 +57,17 @@ class Node:
         config: the stage's config; names the stage.
         inputs: the nodes it needs, by role.
         source_bytes: size of what it reads from outside, for the estimate of disk.
+        there: the address of an artifact that a recipe names and doesn't make; None of all others.
     """
 
     config: StageConfig
     inputs: dict[str, list["Node"]] = field(default_factory=dict)
     source_bytes: int = 0
+    there: Address | None = None
 
     def __post_init__(self) -> None:
         given = {role: [node.address for node in nodes] for role, nodes in self.inputs.items()}
-        self.address: Address = address_of(self.config, given)
+        self.address: Address = self.there or address_of(self.config, given)
 
     @property
     def stage(self) -> str:
@@ -96,26 +103,31 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     """Resolve the recipe's sources and return all its nodes, each after those that it needs.
 
     Raises:
+        RecipeError: earlier documents aren't there, or can't be compared with.
         SourceError: a source, or a list, is missing, unreadable or empty.
+        StorageError: the server of a root with earlier documents doesn't answer.
     """
+    removals = _removals(recipe)
     corpora = [_ingest(recipe, source) for source in [*recipe.ingest.docstrings, *recipe.ingest.files]]
     from_files = _labels_of_files(recipe)
     classifier = _classifier(recipe, from_files)
-    evaluation = [from_files[alias] for alias in recipe.curate.decontaminate]
-    compared = {"evaluation": evaluation} if evaluation else {}
-    documents = Node(with_digest(recipe.curate), {"corpora": corpora, **classifier, **compared})
+    compared = _compared(recipe, from_files)
+    curated = {"corpora": corpora, **classifier, **compared, **removals}
+    documents = Node(with_digest(recipe.curate), curated)
     labelled = {**_labels_of_docstrings(recipe, documents), **from_files}
     tokenizer = Node(with_files_digest(recipe.tokenize.tokenizer()), {"documents": [documents]})
     shards = Node(recipe.tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
-    model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer]})
-    scores = _scores(recipe, "language_modeling", documents.label, shards, [model])
+    model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer], **removals})
+    scores = _scores(recipe, "language_modeling", documents.label, shards, [model], removals)
     tuned: list[Node] = []
     for config in recipe.finetune.all():
         data = labelled[config.data]
-        pair = [_finetune(config, start, model, data) for start in ("pretrained", "random")]
+        inputs = {"model": [model], "labelled": [data], **removals}
+        starts = [config.model_copy(update={"initial": start}) for start in ("pretrained", "random")]
+        pair = [Node(start, inputs) for start in starts]
         tuned += pair
         longest = {"max_target_length": config.max_target_length} if _summarizes(config) else {}
-        scores += _scores(recipe, config.task, config.data, data, pair, **longest)
+        scores += _scores(recipe, config.task, config.data, data, pair, removals, **longest)
     made = {
         "corpora": corpora,
         "documents": [documents],
@@ -134,18 +146,24 @@ def _summarizes(config: FinetuneConfig) -> TypeGuard[SummarizationConfig]:
 
 
 def _scores(
-    recipe: Recipe, task: Task, dataset: str, data: Node, models: list[Node], **settings: int
+    recipe: Recipe,
+    task: Task,
+    dataset: str,
+    data: Node,
+    models: list[Node],
+    removals: dict[str, list[Node]],
+    **settings: int,
 ) -> list[Node]:
     """Return a node for each model and each baseline on one data set."""
     section = recipe.evaluate.model_dump(exclude={"language"})
-    language = recipe.evaluate.language or ("zh" if recipe.curate.preset == "chinese" else "en")
+    language = recipe.evaluate.language or recipe.curate.language or "en"
     common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
     of_models = [
-        Node(EvaluateConfig(**common, system="model"), {"data": [data], "system": [model]})
+        Node(EvaluateConfig(**common, system="model"), {"data": [data], "system": [model], **removals})
         for model in models
     ]
     return of_models + [
-        Node(EvaluateConfig(**common, system=name), {"data": [data]}) for name in BASELINES[task]
+        Node(EvaluateConfig(**common, system=name), {"data": [data], **removals}) for name in BASELINES[task]
     ]
 
 
@@ -177,16 +195,30 @@ def _labels_of_files(recipe: Recipe) -> dict[str, Node]:
     return labelled
 
 
+def _removals(recipe: Recipe) -> dict[str, list[Node]]:
+    """Return the removal list as an input by its role; nothing if the recipe lists nothing."""
+    config = removals_with_digest(recipe.remove)
+    return {REMOVALS: [Node(config)]} if config.digest else {}
+
+
+def _compared(recipe: Recipe, labelled: dict[str, Node]) -> dict[str, list[Node]]:
+    """Return what curation compares documents with, by role."""
+    root = absolute_root(recipe.root)
+    roles = {
+        "evaluation": [labelled[alias] for alias in recipe.curate.decontaminate],
+        "earlier": [
+            Node(EarlierConfig(), there=address) for address in earlier_documents(recipe.curate, root)
+        ],
+    }
+    return {role: nodes for role, nodes in roles.items() if nodes}
+
+
 def _classifier(recipe: Recipe, labelled: dict[str, Node]) -> dict[str, list[Node]]:
     """Return the quality classifier as an input by its role; nothing if the recipe has none."""
     data = recipe.classifier.data
     if data is None:
         return {}
     return {"classifier": [Node(recipe.classifier, {"labelled": [labelled[data]]})]}
-
-
-def _finetune(config: FinetuneConfig, initial: str, model: Node, labelled: Node) -> Node:
-    return Node(config.model_copy(update={"initial": initial}), {"model": [model], "labelled": [labelled]})
 
 
 def needed(targets: Iterable[Node]) -> list[Node]:
@@ -231,7 +263,10 @@ class Planned:
 
 def plan(nodes: Iterable[Node], root: str) -> list[Planned]:
     """Tell for each node whether it is there, and estimate the disk of those that aren't."""
-    return [Planned(node, is_hit(root, node.address), _estimate_disk(node)) for node in nodes]
+    return [
+        Planned(node, node.there is not None or is_hit(root, node.address), _estimate_disk(node))
+        for node in nodes
+    ]
 
 
 DISK_SHARES = {"ingest": 0.25, "label": 0.1, "curate": 0.25, "tokenize": 0.5}

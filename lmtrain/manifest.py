@@ -67,7 +67,8 @@ class Address:
 
 
 def address_of(config: StageConfig, inputs: dict[str, list[Address]]) -> Address:
-    """Return the address of what a stage makes of these inputs."""
+    """Return the address of what a stage makes of these inputs, `unaddressed_inputs` left aside."""
+    inputs = {role: given for role, given in inputs.items() if role not in config.unaddressed_inputs}
     canonical = json.dumps(
         {
             "form": FORM,
@@ -146,10 +147,7 @@ def is_hit(root: str, address: Address) -> bool:
     except CorruptArtifactError as error:
         logger.warning("%s is made again: %s", address.folder, error)
         return False
-    fs, folder = storage.filesystem(storage.join(root, address.folder))
-    base = folder.rstrip("/").removesuffix(address.folder)
-    sizes = {path.removeprefix(base): info["size"] for path, info in fs.find(folder, detail=True).items()}
-    lost = [record.path for record in manifest.files if sizes.get(record.path) != record.bytes]
+    lost = lost_files(root, address, manifest)
     if lost:
         logger.warning("%s is made again: %s is missing or cut short", address.folder, lost[0])
         return False
@@ -159,6 +157,14 @@ def is_hit(root: str, address: Address) -> bool:
     if changed:
         logger.warning("%s was made by other versions: %s", address.folder, ", ".join(changed))
     return True
+
+
+def lost_files(root: str, address: Address, manifest: Manifest) -> list[str]:
+    """Return the paths of an artifact's files that are missing or not of their size."""
+    fs, folder = storage.filesystem(storage.join(root, address.folder))
+    base = folder.rstrip("/").removesuffix(address.folder)
+    sizes = {path.removeprefix(base): info["size"] for path, info in fs.find(folder, detail=True).items()}
+    return [record.path for record in manifest.files if sizes.get(record.path) != record.bytes]
 
 
 def package_versions() -> dict[str, str]:

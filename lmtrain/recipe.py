@@ -18,6 +18,7 @@ from lmtrain.evaluation.config import EvaluateSection
 from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.ingestion.config import IngestSection, LabelSection
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
 
 
@@ -34,6 +35,7 @@ class Recipe(Config):
     ingest: IngestSection = Field(description="Where the documents come from.")
     label: LabelSection = LabelSection()
     classifier: ClassifierConfig = ClassifierConfig()
+    remove: RemovalsConfig = RemovalsConfig()
     curate: CurateConfig = CurateConfig()
     tokenize: TokenizeSection = TokenizeSection()
     pretrain: PretrainConfig = PretrainConfig()
@@ -79,18 +81,22 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _classifier_has_examples_and_a_threshold(self) -> "Recipe":
-        least = self.curate.thresholds.get(QUALITY)
+        least, share = self.curate.thresholds.get(QUALITY), self.curate.keep_share
         if self.classifier.data is None:
             if self.classifier != ClassifierConfig():
                 raise ValueError("classifier: set data, the alias of the labelled set that it is trained on")
-            if least is not None:
+            if least is not None or share < 1:
+                asked = "keep_share" if least is None else QUALITY
                 raise ValueError(
-                    f"curate: {QUALITY} needs a classifier; name a labelled set in classifier.data"
+                    f"curate: {asked} needs a classifier; name a labelled set in classifier.data"
                 )
             return self
-        if least is None:
-            raise ValueError(f"classifier: nothing uses it; set curate.thresholds.{QUALITY} (0 keeps all)")
-        if least > 1:
+        if least is None and share == 1 and self.curate.deduplication.score_column != "quality":
+            raise ValueError(
+                f"classifier: nothing uses it; set curate.thresholds.{QUALITY} (0 keeps all) "
+                "or curate.keep_share"
+            )
+        if least is not None and least > 1:
             raise ValueError(f"curate: {QUALITY} must be at most 1, got {least}")
         self._check_examples(self.classifier.data)
         return self

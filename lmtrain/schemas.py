@@ -33,6 +33,7 @@ DOCUMENTS = pa.schema(
         ("language_score", pa.float64()),
         ("cluster", pa.string()),  # id of the kept document of its near-copies; its own id if it has none
         ("cluster_size", pa.int64()),  # documents of the cluster, the kept one and those dropped for it
+        ("quality", pa.float64()),  # score by the recipe's classifier; null without one
     ]
 )
 """One document a row, as curated."""

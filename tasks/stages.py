@@ -25,6 +25,7 @@ from lmtrain.graph import STAGES
 from lmtrain.ingestion.config import IngestConfig, LabelConfig
 from lmtrain.manifest import Artifact
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.removals.config import RemovalsConfig
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig
 from tasks import figures
@@ -74,6 +75,14 @@ def build(
         watch.close()
     watch.logger.info("%s: %s", artifact.address.kind, artifact.url)
     return artifact, watch
+
+
+@stage_task
+def list_removals(inputs: Inputs, config: RemovalsConfig, label: str, root: str, resources: Resources) -> str:
+    """Take down which documents are to be removed."""
+    removals, watch = build(inputs, config, label, root, resources)
+    watch.logger.info("listed: %s", removals.stats)
+    return removals.url
 
 
 @stage_task
@@ -193,6 +202,7 @@ def _link(place: str) -> str:
 TASKS = {
     stage.name: stage
     for stage in (
+        list_removals,
         ingest,
         label,
         train_classifier,

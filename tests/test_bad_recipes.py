@@ -84,6 +84,14 @@ WRONG = {
         put("ingest.files.0.urls", ["/no/such/folder"]),
         r"ingest mine: no file at /no/such/folder",
     ),
+    "missing removal list": (
+        put("remove", {"text_hashes": ["/no/hashes.txt"]}),
+        r"remove\.text_hashes: no file at /no/hashes\.txt",
+    ),
+    "earlier documents that aren't there": (
+        put("curate", {"earlier": ["documents/none-0123456789ab"]}),
+        r"curate\.earlier: documents/none-0123456789ab isn't there: no manifest at ",
+    ),
     "missing labels": (
         put("label.files.0.urls", ["/no/labels.jsonl"]),
         r"label labels: no file at /no/labels\.jsonl",

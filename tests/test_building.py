@@ -5,6 +5,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -163,3 +164,37 @@ def test_an_input_out_of_the_root_is_refused(root):
     Path(url).write_text(json.dumps(raw))
     with pytest.raises(CorruptArtifactError, match="outside its root"):
         Artifact(url).inputs("words")
+
+
+class DraftConfig(WordsConfig):
+    """A stage of which a new artifact is made with a list, and an older one stays valid without."""
+
+    unaddressed_inputs: ClassVar[frozenset[str]] = frozenset({"list"})
+
+
+def test_an_unaddressed_input_moves_no_address_and_stands_in_the_manifest(root):
+    given = build_once(WordsConfig(size=4), {}, root, spell)
+    listed = build_once(WordsConfig(size=5), {}, root, spell)
+    bare = address_of(DraftConfig(), {"words": [Address.parse(given)[1]]})
+    url = build_once(DraftConfig(), {"words": [given], "list": [listed]}, root, spell)
+    assert Address.parse(url)[1] == bare
+    assert [one.url for one in Artifact(url).inputs("list")] == [listed]
+    assert build_once(DraftConfig(), {"words": [given]}, root, pytest.fail) == url, "it stays valid without"
+
+
+def test_what_was_finished_with_another_unaddressed_input_is_not_adopted(root):
+    lists_of = {size: build_once(WordsConfig(size=size), {}, root, spell) for size in (4, 5)}
+    finished = []
+
+    def crash(attempt: Attempt) -> Built:
+        finished.append({name: attempt.finished(name) for name in ("spell/one", "spell/two")})
+        finished[-1]["among"] = attempt.finished_among(["spell/one"], "spell")["spell/one"]
+        spell(attempt)
+        raise KeyboardInterrupt
+
+    for size in (4, 5, 4, 0):
+        inputs = {"list": [lists_of[size]]} if size else {}
+        with pytest.raises(KeyboardInterrupt):
+            build_once(DraftConfig(), inputs, root, crash)
+    assert [any(found.values()) for found in finished] == [False, False, True, False]
+    assert finished[2]["among"] is not None

@@ -36,12 +36,14 @@ def moved(**changes: Any) -> set[str]:
 
 def test_every_stage_has_a_module_and_every_node_a_stage(tmp_path):
     (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "ids.txt").write_text("d1")
     urls = {"good": [str(tmp_path / "good.txt")], "bad": [str(tmp_path / "good.txt")]}
     label = {"files": [{"alias": "quality", "task": "classification", "urls_by_label": urls}]}
     with_classifier = {
         "label": {**RAW["label"], **label},
         "classifier": {"data": "quality"},
         "curate": {"thresholds": {"min_quality": 0.5}},
+        "remove": {"ids": [str(tmp_path / "ids.txt")]},
     }
     stages = [node.stage for node in nodes_of(recipe(**with_classifier))]
     assert set(stages) == set(STAGES)
@@ -165,3 +167,16 @@ def test_a_set_to_keep_out_of_the_documents_is_an_input_of_curation(tmp_path):
     assert [node.label for node in curated.inputs["evaluation"]] == ["asked"]
     (without,) = (n for n in nodes_of(recipe(label=label)) if n.stage == "curate")
     assert curated.address != without.address
+
+
+@pytest.mark.parametrize(
+    ("preset", "language"),
+    [("english", "en"), ("none", "en"), ("chinese", "zh"), ("japanese", "ja"), ("korean", "ko")],
+)
+def test_scores_cut_texts_by_the_language_of_the_preset_unless_the_recipe_names_one(preset, language):
+    def languages(**evaluate: Any) -> set[str]:
+        nodes = nodes_of(recipe(curate={"preset": preset}, evaluate=evaluate))
+        return {node.config.model_dump()["language"] for node in nodes if node.stage == "evaluate"}
+
+    assert languages() == {language}
+    assert languages(language="ko") == {"ko"}

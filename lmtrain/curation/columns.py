@@ -1,10 +1,12 @@
 """Arrow columns to Python and numpy, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def values(column: pa.ChunkedArray) -> list[Any]:
@@ -18,9 +20,35 @@ def take(table: pa.Table, rows: np.ndarray) -> pa.Table:
     return table.take(numbers)
 
 
+def replace_rows(table: pa.Table, rows: np.ndarray, replacements: Mapping[str, Any]) -> pa.Table:
+    """Return a table with other values in some of its rows.
+
+    Args:
+        table: any table.
+        rows: numbers of rows, ascending, shape (rows,).
+        replacements: by column, a value for each of these rows, in their order; None for null in all.
+    """
+    if not len(rows):
+        return table
+    chosen = np.zeros(table.num_rows, dtype=bool)
+    chosen[rows] = True
+    for name, given in replacements.items():
+        place = table.schema.get_field_index(name)
+        column: Any = table[name].combine_chunks()
+        if given is None:
+            new = pc.if_else(pa.array(chosen), pa.scalar(None, column.type), column)
+        else:
+            flat: Any = given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
+            new = pc.replace_with_mask(column, pa.array(chosen), flat)
+        table = table.set_column(place, table.field(place), new)
+    return table
+
+
 def array_lists(column: pa.ChunkedArray) -> list[np.ndarray]:
     """Return a column of lists as arrays, none of them null."""
-    return [given.values.to_numpy(zero_copy_only=False) for given in column]
+    whole: Any = column.combine_chunks()
+    flat, offsets = whole.values.to_numpy(zero_copy_only=False), whole.offsets.to_numpy()
+    return [flat[begin:end] for begin, end in pairwise(offsets.tolist())]
 
 
 def list_column(arrays: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Array:

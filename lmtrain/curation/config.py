@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lmtrain.config import UNADDRESSED, Config, StageConfig
-from lmtrain.curation.presets import NAMES, PRESETS, SWITCHES, thresholds_of
+from lmtrain.curation.presets import NAMES, PRESETS, QUALITY, SWITCHES, thresholds_of
 from lmtrain.curation.privacy.config import PrivacyConfig
+from lmtrain.entries import PATHS
 
 
 class RecurringConfig(Config):
@@ -44,8 +45,9 @@ class DeduplicationConfig(Config):
     )
     score_column: str | None = Field(
         default=None,
-        description="For `keep: best_score`: a number that curation computes (`language_score`), or a "
-        "field of the metadata. Documents without it come last; equal ones by length.",
+        description="For `keep: best_score`: a number that curation computes (`language_score`; "
+        "`quality`, the classifier's score), or a field of the metadata. Documents without it come last; "
+        "equal ones by length.",
     )
 
     lines: RecurringConfig = Field(
@@ -63,9 +65,6 @@ class DeduplicationConfig(Config):
                 f"keep is {self.keep}, score_column is {self.score_column or 'not set'}"
             )
         return self
-
-
-PATHS = "Paths, folders or globs, local or s3://, of files with an entry a line. "
 
 
 class ListsConfig(Config):
@@ -102,7 +101,8 @@ class CurateConfig(StageConfig):
 
     stage: ClassVar[str] = "curate"
     kind: ClassVar[str] = "documents"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    unaddressed_inputs: ClassVar[frozenset[str]] = frozenset({"removals"})
 
     preset: Literal["english", "gopher", "c4", "fineweb", "chinese", "japanese", "korean", "none"] = Field(
         default="english",
@@ -116,6 +116,13 @@ class CurateConfig(StageConfig):
         "a `drop_`, `remove_` or `split_` is 1, on, or 0, off.",
     )
     lists: ListsConfig = ListsConfig()
+    keep_share: float = Field(
+        default=1,
+        gt=0,
+        le=1,
+        description="Share of the documents that all filters keep which stays: those that the classifier "
+        "scores best, exactly, before copies are looked for (DCLM keeps 0.1). 1 keeps all.",
+    )
     segmenter: Literal["default", "jieba", "characters"] = Field(
         default="default", description="How Chinese is cut into words."
     )
@@ -123,6 +130,11 @@ class CurateConfig(StageConfig):
         default=[],
         description="Aliases of labelled sets of files: a document that shares 13 words in a row with one "
         "of their test examples is dropped.",
+    )
+    earlier: Annotated[list[str], UNADDRESSED] = Field(
+        default=[],
+        description="Documents that are curated already, `documents/NAME-DIGEST` under the root: what is a "
+        "copy of one of theirs is dropped. List every earlier batch.",
     )
     privacy: PrivacyConfig = Field(
         default=PrivacyConfig(), description="What is done about personal data: see `action`."
@@ -144,6 +156,16 @@ class CurateConfig(StageConfig):
                 raise ValueError(f"{name} must be 1 (on) or 0 (off), got {value:g}")
         return thresholds
 
+    @model_validator(mode="after")
+    def _score_or_share(self) -> "CurateConfig":
+        least = self.thresholds.get(QUALITY)
+        if self.keep_share < 1 and least:
+            raise ValueError(
+                f"keep_share {self.keep_share:g} and thresholds.{QUALITY} {least:g} both cut by the "
+                "classifier's score: set one of them"
+            )
+        return self
+
     @property
     def language(self) -> str | None:
         """ISO 639 code of what is kept; None takes each document by its own."""
@@ -159,8 +181,15 @@ class CurateConfig(StageConfig):
         return "-".join([*inputs["corpora"], self.preset])
 
 
+class EarlierConfig(StageConfig):
+    """Stands in the graph for documents that are there already: they are never made by the recipe."""
+
+    stage: ClassVar[str] = "earlier"
+    kind: ClassVar[str] = "documents"
+
+
 class ClassifierConfig(StageConfig):
-    """A quality classifier, trained on a labelled set and used by the threshold `min_quality`.
+    """A quality classifier, trained on a labelled set; `min_quality`, `keep_share`, `best_score` go by it.
 
     The defaults are those from which held-out accuracy no longer rose, on prose against
     shuffled prose and on reviews whose labels are noisy, in English and Chinese.

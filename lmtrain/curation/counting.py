@@ -13,13 +13,15 @@ import pyarrow.parquet as pq
 
 from lmtrain.building import Attempt, ShardOutput
 from lmtrain.config import Resources
+from lmtrain.curation.batches import Batches, write_batches
 from lmtrain.curation.columns import values
 from lmtrain.curation.config import DeduplicationConfig
 from lmtrain.curation.judging import Part
-from lmtrain.curation.linking import Batches, write_batches
 from lmtrain.curation.recurring import UNITS, Recurring, holder_of, piece_hashes, units_on
+from lmtrain.curation.removal import listed
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.manifest import FileRecord, open_record
+from lmtrain.removals.entries import Removals
 from lmtrain.watch import Watch
 
 BYTES_OF_A_RANGE = 200_000_000
@@ -27,9 +29,14 @@ BYTES_OF_A_RANGE = 200_000_000
 
 
 def find_recurring(
-    parts: list[Part], config: DeduplicationConfig, attempt: Attempt, resources: Resources, watch: Watch
+    parts: list[Part],
+    config: DeduplicationConfig,
+    removals: Removals | None,
+    attempt: Attempt,
+    resources: Resources,
+    watch: Watch,
 ) -> Recurring | None:
-    """Return what recurs in the corpora; None where nothing is looked at."""
+    """Return what recurs in the corpora, listed documents left aside; None where nothing is looked at."""
     if not units_on(config):
         return None
     root = attempt.root
@@ -37,7 +44,7 @@ def find_recurring(
     ranges = 1 + sum(files.values()) // BYTES_OF_A_RANGE
     splits = [Split(part.name, part) for part in parts]
     counted = map_shards(
-        write_counts, splits, attempt, resources, watch, step="count", shared=(config, ranges)
+        write_counts, splits, attempt, resources, watch, step="count", shared=(config, ranges, removals)
     )
     batches = Batches.of(root, counted)
     numbers = [Split(f"{number:06d}", number) for number in batches.numbers()]
@@ -47,18 +54,23 @@ def find_recurring(
     return recurring_of(root, [result.files[0] for result in totals], config)
 
 
-def write_counts(part: Part, shared: tuple[DeduplicationConfig, int], output: ShardOutput) -> None:
+def write_counts(
+    part: Part, shared: tuple[DeduplicationConfig, int, Removals | None], output: ShardOutput
+) -> None:
     """Write `pieces-NAME.arrow`: in how many documents of a part each piece stands, a batch for each range.
 
     Args:
         part: of a corpus.
-        shared: what is looked at, and the number of ranges.
+        shared: what is looked at, the number of ranges, and what is listed for removal.
         output: where it goes.
     """
-    config, ranges = shared
-    table = part.read(["id", "split", "text"])
+    config, ranges, removals = shared
+    table = part.read(["id", "split", "text", "url"])
     counts: dict[tuple[int, int], list[int]] = {}
-    for identity, split, text in zip(*(values(table[name]) for name in ("id", "split", "text")), strict=True):
+    columns = (values(table[name]) for name in ("id", "split", "text", "url"))
+    for identity, split, text, url in zip(*columns, strict=True):
+        if removals is not None and listed(removals, identity, url, text):
+            continue
         own = holder_of(identity, split)
         for number, unit in enumerate(UNITS):
             if unit not in units_on(config):

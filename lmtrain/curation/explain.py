@@ -23,8 +23,12 @@ from lmtrain.curation.filters.rules import Rule, Thresholds, held_against
 from lmtrain.curation.lists import Lists
 from lmtrain.curation.privacy.config import KINDS, PrivacyConfig
 from lmtrain.curation.privacy.finding import find
+from lmtrain.curation.removal import REASONS, REMOVAL
+from lmtrain.curation.share import KEEP_SHARE, Cut
 from lmtrain.curation.writing import DEDUPLICATION
 from lmtrain.manifest import Artifact
+from lmtrain.removals.entries import Removals
+from lmtrain.text.hashing import text_hash
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,9 @@ def explain(
     lists: Lists | None = None,
     url: str | None = None,
     classifier: Classifier | None = None,
+    cut: Cut | None = None,
+    removals: Removals | None = None,
+    identity: str | None = None,
 ) -> list[Row]:
     """Return what every rule computes for a text, filter by filter in their order.
 
@@ -67,6 +74,9 @@ def explain(
         lists: of addresses and words; none by default.
         url: where the document was found.
         classifier: scores quality, where the recipe has one.
+        cut: the worst document that `keep_share` kept, once documents are curated.
+        removals: what is listed for removal, where the recipe lists any.
+        identity: the document's id, if it has one; it also orders documents of the same score.
 
     Raises:
         RecipeError: a segmenter isn't installed.
@@ -75,6 +85,7 @@ def explain(
     document = Document(text, config.language, config.segmenter, url, classifier)
     rules = {**RULES, "urls": url_rules(given), "bad_words": bad_word_rules(given)}
     rows: list[Row] = []
+    left: str | None = None  # of the text, by the filters up to the first that drops it
     for name, function in chain(given, config.privacy).items():
         if name == "c4":
             rows += _c4_rows(document, thresholds)
@@ -85,7 +96,26 @@ def explain(
         verdict = function(document, thresholds)
         if verdict is not True and verdict[0] is True:
             document = document.with_text(verdict[1])
-    return rows
+        elif verdict is not True and left is None:
+            left = document.text
+    if config.keep_share < 1:
+        rows.append(_share_row(document, config.keep_share, cut, identity))
+    if removals is None:
+        return rows
+    texts = text, document.text if left is None else left
+    return [*_removal_rows(removals, identity, url, texts), *rows]
+
+
+def _removal_rows(
+    removals: Removals, identity: str | None, url: str | None, texts: tuple[str, str]
+) -> Iterator[Row]:
+    """Yield whether a document is listed; of its text, as it is and as the filters change it."""
+    by_text = next(filter(None, (removals.by_hash(text_hash(text)) for text in texts)), None)
+    found = {"ids": removals.by_name(identity, None), "urls": removals.by_name(None, url)}
+    for name, listed in {**found, "text_hashes": by_text}.items():
+        note = f"remove.{name}" + (f": {listed.entry}" if listed else "")
+        outcome = "broken" if listed else "met"
+        yield Row(REMOVAL, REASONS[name], float(bool(listed)), "≤", 0, "", outcome, note)
 
 
 def decision(rows: Sequence[Row]) -> Row | None:
@@ -138,6 +168,17 @@ def _privacy_rows(document: Document, config: PrivacyConfig) -> Iterator[Row]:
             outcome=outcome,
             note="" if action == "off" else action,
         )
+
+
+def _share_row(document: Document, share: float, cut: Cut | None, identity: str | None) -> Row:
+    """Return how the document scores beside the worst that stays; without an id it wins among equals."""
+    score, outcome, note = document.quality, "met", f"the best {share:g} by score"
+    if cut is None:
+        outcome, note = "off", f"{note}: from which score is known once documents are curated"
+    elif score < cut.threshold or (identity is not None and not cut.keeps(score, identity)):
+        outcome = "broken"
+    threshold = cut.threshold if cut else None
+    return Row(KEEP_SHARE, "low_quality", score, "≥", threshold, KEEP_SHARE, outcome, note)
 
 
 def _c4_rows(document: Document, thresholds: Thresholds) -> Iterator[Row]:
@@ -217,15 +258,30 @@ def find_document(corpora: Sequence[Artifact], identity: str) -> dict[str, Any] 
     return None
 
 
+def told_as_removed(documents: Artifact, identity: str, row: Row | None) -> str | None:
+    """Return in one line what holds for a listed document that was curated before it was listed; else None.
+
+    Args:
+        documents: what was curated.
+        identity: the document's id.
+        row: of the rule that drops it now.
+    """
+    if row is None or row.filter != REMOVAL or find_document([documents], identity) is None:
+        return None
+    return (
+        f"it was curated before it was listed: it stays in {documents.address.folder}, and training skips it"
+    )
+
+
 def told_as_copy(documents: Artifact, identity: str) -> str:
     """Return in one line whether curation dropped a document as a copy, and of what."""
     for record in documents.files("dropped"):
         found = pq.read_table(documents.open(record), filters=pc.field("id") == identity)
         for row in found.to_pylist():
-            if row["filter"] == DEDUPLICATION:
-                return (
-                    f"dropped as {row['reason']} of {row['detail']}: "
-                    f"Jaccard index {row['value']:.3f} against {row['threshold']:g}"
-                )
+            if row["filter"] == DEDUPLICATION and row["detail"] is not None:
+                told = f"dropped as {row['reason']} of {row['detail']}"
+                if row["value"] is None:  # known by its id alone
+                    return told
+                return f"{told}: Jaccard index {row['value']:.3f} against {row['threshold']:g}"
             return f"not compared with others: {row['filter']}/{row['reason']} dropped it before"
     return "no copy of another document"

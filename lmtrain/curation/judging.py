@@ -5,31 +5,36 @@ why it is dropped, or what its copies are found by. The text itself is written
 again only where a filter changed it; all that comes after goes by the changed one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from lmtrain import storage
 from lmtrain.building import ShardOutput
+from lmtrain.curation.accounting import account
 from lmtrain.curation.classifier import open_classifier
-from lmtrain.curation.columns import list_column, values
+from lmtrain.curation.columns import list_column, take, values
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
 from lmtrain.curation.decontamination import CONTAMINATION, DECONTAMINATION, Evaluation, evaluation_of
-from lmtrain.curation.document import Document
+from lmtrain.curation.document import Document, Volume
 from lmtrain.curation.filters import FILTERS, chain
 from lmtrain.curation.filters.rules import Filter, Reason
 from lmtrain.curation.lists import Lists
 from lmtrain.curation.presets import thresholds_of
 from lmtrain.curation.privacy.finding import find
 from lmtrain.curation.recurring import Recurring
+from lmtrain.curation.removal import REMOVAL, listed, listed_text
+from lmtrain.curation.share import write_scores
 from lmtrain.manifest import FileRecord, open_record
+from lmtrain.removals.entries import Removals
 from lmtrain.text import similarity
+from lmtrain.text.hashing import text_hash
 from lmtrain.text.segmentation import resolved, words
+from lmtrain.totals import totals_of
 
 DEDUPLICATION = "deduplication"
 """The filter under which copies are dropped, as `known_id`, `exact_copy` or `near_copy`, and what has
@@ -56,6 +61,7 @@ JUDGED = pa.schema(
         ("words", pa.int64()),
         ("language", pa.string()),
         ("language_score", pa.float64()),
+        ("quality", pa.float64()),  # of the text as it stands; null for a dropped one, and without classifier
         ("filter", pa.string()),  # null: kept so far
         ("reason", pa.string()),
         ("value", pa.float64()),
@@ -136,9 +142,10 @@ class Shared:
     Attributes:
         config: preset and thresholds.
         lists: of addresses and words.
-        classifier: URL of the manifest of what scores quality; None if nothing asks for it.
+        classifier: URL of the manifest of what scores quality; None if there is none.
         evaluation: items that no document may touch; None if none are given.
         recurring: lines and paragraphs that are taken out; None if none are.
+        removals: documents that are dropped before anything is made of them; None if none are listed.
     """
 
     config: CurateConfig
@@ -146,6 +153,7 @@ class Shared:
     classifier: str | None = None
     evaluation: Evaluation | None = None
     recurring: Recurring | None = None
+    removals: Removals | None = None
 
 
 @dataclass
@@ -162,38 +170,59 @@ class Judged:
     dropped: tuple[str, Reason] | None = None
     changes: dict[str, Change] = field(default_factory=dict)
 
+    @property
+    def read(self) -> Volume:
+        """What was read: what is there, and what filters took out of it."""
+        changes, left = self.changes.values(), self.document.volume
+        return Volume(
+            left.bytes + sum(change.bytes for change in changes),
+            left.words + sum(change.words for change in changes),
+        )
+
 
 def judge_part(part: Part, shared: Shared, output: ShardOutput) -> None:
     """Judge the documents of a part; write `judged-NAME.parquet`, and `contamination-NAME.parquet` if any.
 
-    The stats tell what was taken out of texts that are kept.
+    The stats tell what was taken out of texts that are kept, what was read by source and licence, what
+    `account` says, and where a share of the best is asked for what `share.write_scores` says of scores.
     """
-    table = part.read(["id", "split", "text", "url"])
+    table = part.read(["id", "split", "text", "url", "source", "license"])
     filters = chain(shared.lists, shared.config.privacy)
     classifier = open_classifier(shared.classifier) if shared.classifier else None
     rows: list[dict[str, Any]] = []
     touched: list[tuple[str, str, str, int]] = []
     changes: dict[str, Change] = {}
+    read: list[Volume] = []
     columns = (values(table[name]) for name in ("id", "split", "text", "url"))
     for identity, split, text, url in zip(*columns, strict=True):
         document = Document(text, shared.config.language, shared.config.segmenter, url, classifier)
-        judged = _without_recurring(document, identity, split, filters, shared)
+        judged = _without_listed(document, identity, split, filters, shared)
         touched += [(identity, *item) for item in _decontaminate(judged, shared.evaluation)]
         for name, change in judged.changes.items():
             changes.setdefault(name, Change()).add(change)
+        read.append(judged.read)
         rows.append({**_row(judged, shared.config), "text": _changed(judged.document.text, text)})
     judged_columns: dict[str, Any] = {
         "id": table["id"],
         "split": table["split"],
         **{column: [row.get(column) for row in rows] for column in JUDGED.names[2:-2]},
-        **_comparable([row.get("shingles") for row in rows], shared.config.deduplication),
+        **comparable([row.get("shingles") for row in rows], shared.config.deduplication),
     }
     name = f"judged-{part.name}.parquet"
-    pq.write_table(pa.table(judged_columns, schema=JUDGED), output.path(name), compression="zstd")
+    judged_rows = pa.table(judged_columns, schema=JUDGED)
+    output.stats = {
+        "rewritten": {rule: asdict(change) for rule, change in changes.items()},
+        "read": totals_of(table, bytes=[one.bytes for one in read], words=[one.words for one in read]),
+        **account(judged_rows),
+    }
+    pq.write_table(judged_rows, output.path(name), compression="zstd")
     output.add(name, "judged", rows=len(rows))
     if touched:
         _write_contamination(touched, part.name, output)
-    output.stats = {"rewritten": {name: asdict(change) for name, change in changes.items()}}
+    if shared.config.keep_share < 1:
+        kept = [place for place, row in enumerate(rows) if row.get("filter") is None]
+        ids = values(take(table.select(["id"]), np.array(kept, np.int64))["id"])
+        write_scores(part.name, ids, [rows[place]["quality"] for place in kept], output)
 
 
 def _changed(text: str, before: str) -> str | None:
@@ -220,6 +249,20 @@ def judge(document: Document, filters: Mapping[str, Filter], config: CurateConfi
         before, judged.document = judged.document, judged.document.with_text(verdict[1])
         judged.changes[name] = Change.between(before, judged.document, verdict[1].removed)
     return judged
+
+
+def _without_listed(
+    document: Document, identity: str, split: str, filters: Mapping[str, Filter], shared: Shared
+) -> Judged:
+    """Show a document to the filters unless it is listed for removal, as it is or as they change it."""
+    if shared.removals is None:
+        return _without_recurring(document, identity, split, filters, shared)
+    reason = listed(shared.removals, identity, document.url, document.text)
+    if reason is not None:
+        return Judged(document, (REMOVAL, reason))
+    judged = _without_recurring(document, identity, split, filters, shared)
+    reason = listed_text(shared.removals, judged.document.text) if judged.document is not document else None
+    return judged if reason is None else Judged(document, (REMOVAL, reason))
 
 
 def _without_recurring(
@@ -265,6 +308,7 @@ def _row(judged: Judged, config: CurateConfig) -> dict[str, Any]:
     row |= document.volume._asdict()
     if judged.dropped is None:
         size = config.deduplication.shingle_words
+        row["quality"] = document.quality if document.classifier else None
         row["text_hash"] = text_hash(document.text)
         row["shingles"] = similarity.shingles(document.text, size, document.language)
     else:
@@ -274,12 +318,7 @@ def _row(judged: Judged, config: CurateConfig) -> dict[str, Any]:
     return row
 
 
-def text_hash(text: str) -> bytes:
-    """Return 16 bytes that are equal for texts that differ in case, spacing or width of characters only."""
-    return xxhash.xxh3_128_digest(" ".join(similarity.normalized(text).split()).encode())
-
-
-def _comparable(shingles: list[np.ndarray | None], config: DeduplicationConfig) -> dict[str, pa.Array]:
+def comparable(shingles: Sequence[np.ndarray | None], config: DeduplicationConfig) -> dict[str, pa.Array]:
     """Return the columns by which kept documents are compared; null for dropped ones."""
     kept = [given for given in shingles if given is not None]
     signatures = similarity.signatures(kept, config.bands * config.rows)
@@ -311,7 +350,7 @@ def warm(config: CurateConfig, classifier: str | None = None) -> None:
     language = config.language
     if language and resolved(config.segmenter, language) == "jieba":
         words("开始", language, config.segmenter)
-    find("warm")
+    find("warm 开始")
     text = "one two three four five six seven eight nine ten. Dr. Who [1] is here"
     document = Document(text, language or "en", "characters")
     for function in FILTERS.values():
@@ -319,5 +358,5 @@ def warm(config: CurateConfig, classifier: str | None = None) -> None:
     shingles = similarity.shingles(document.text, 5, "en")
     for wider in ("开始", "𠀀"):
         similarity.shingles(wider, 5, "zh")
-    _comparable([shingles, None], config.deduplication)
+    comparable([shingles, None], config.deduplication)
     evaluation_of([]).hits(document.text)

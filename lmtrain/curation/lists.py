@@ -4,18 +4,15 @@ In: `ListsConfig`, whose paths are local or remote. Out: `Lists`, the entries
 themselves, which travel to workers; and the hash of the entries, which enters
 the address of what is made with them (`with_digest`), so that another content is
 another artifact wherever the file lies.
-
-A list is UTF-8 text with an entry a line; spaces around it, empty lines and
-lines that begin with `#` are left out.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lmtrain import storage
 from lmtrain.curation.config import CurateConfig, ListsConfig
+from lmtrain.entries import read_entries, without_repeats
 from lmtrain.errors import SourceError
 
 URL_LISTS = ("domains", "urls", "url_words", "soft_url_words", "url_substrings")
@@ -63,12 +60,14 @@ def read_lists(config: ListsConfig) -> Lists:
     """
     entries = {name: _entries(f"curate.lists.{name}", getattr(config, name)) for name in URL_LISTS}
     for name in ("domains", "url_words", "soft_url_words"):
-        entries[name] = _sorted(entry.lower() for entry in entries[name])
-    entries["url_substrings"] = _sorted(
+        entries[name] = without_repeats(entry.lower() for entry in entries[name])
+    entries["url_substrings"] = without_repeats(
         kept for entry in entries["url_substrings"] if (kept := letters_and_digits(entry))
     )
     bad_words = {
-        language: _sorted(word.lower() for word in _entries(f"curate.lists.bad_words.{language}", paths))
+        language: without_repeats(
+            word.lower() for word in _entries(f"curate.lists.bad_words.{language}", paths)
+        )
         for language, paths in sorted(config.bad_words.items())
         if paths
     }
@@ -104,28 +103,5 @@ def read_unchanged(config: CurateConfig) -> Lists:
     return found
 
 
-def _entries(field_name: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the entries of files, folders and globs; a failure names the field of the recipe."""
-    try:
-        return _sorted(
-            entry for path in paths for file in storage.list_files(path) for entry in _entries_of(file.url)
-        )
-    except SourceError as error:
-        raise SourceError(f"{field_name}: {error}") from None
-
-
-def _entries_of(url: str) -> list[str]:
-    with storage.told_as_source_error(url):
-        data = storage.read_bytes(url)
-    try:
-        lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
-    except UnicodeDecodeError:
-        raise SourceError(f"{url} is not UTF-8 text") from None
-    entries = [line for line in lines if line and not line.startswith("#")]
-    if not entries:
-        raise SourceError(f"{url} has no entry")
-    return entries
-
-
-def _sorted(entries: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(entries)))
+def _entries(field: str, paths: Sequence[str]) -> tuple[str, ...]:
+    return without_repeats(entry.text for entry in read_entries(field, paths))

@@ -74,10 +74,15 @@ def map_shards(
     watch.progress(len(splits) - len(waiting), len(splits), unit)
     if waiting:
         connect(resources)
+        shared_ref = ray.put(shared)
+
+        def begin(split: Split) -> ray.ObjectRef:
+            return _run.options(name=names[split.name]).remote(function, step, split, shared_ref, attempt)
+
         first = threading.Event()
         tell_while_waiting(watch, first)
         try:
-            for name, result in _run_all(function, waiting, attempt, resources, watch, step, shared):
+            for name, result in _run_all(begin, waiting, resources.workers, watch, step):
                 first.set()
                 results[name] = result
                 watch.progress(sum(map(bool, results.values())), len(splits), unit)
@@ -87,24 +92,16 @@ def map_shards(
 
 
 def _run_all(
-    function: ShardFunction,
-    splits: Sequence[Split],
-    attempt: Attempt,
-    resources: Resources,
-    watch: Watch,
-    step: str,
-    shared: Any,
+    begin: Callable[[Split], ray.ObjectRef], splits: Sequence[Split], workers: int, watch: Watch, step: str
 ) -> Iterator[tuple[str, ShardResult]]:
     """Yield names and results as they come, with at most `workers` tasks under way."""
-    shared_ref = ray.put(shared)
     running: dict[ray.ObjectRef, Split] = {}
     waiting = list(reversed(splits))
     try:
         while waiting or running:
-            while waiting and len(running) < resources.workers:
+            while waiting and len(running) < workers:
                 split = waiting.pop()
-                task = _run.options(name=f"{step}/{split.name}")
-                running[task.remote(function, step, split, shared_ref, attempt)] = split
+                running[begin(split)] = split
             finished, _ = ray.wait(list(running), timeout=1.0)
             for reference in finished:
                 split = running.pop(reference)

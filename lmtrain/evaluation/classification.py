@@ -33,6 +33,8 @@ MAX_FEATURES = 100_000
 INVERSE_REGULARIZATION = 10.0
 """C of the logistic regression: weaker than the default, which is too strong for TF-IDF's short vectors."""
 
+BY_CHARACTERS = frozenset({"zh", "ja", "ko"})
+"""Languages without spaces between words, and Korean, whose words carry their particles with them."""
 
 TOLERANCE = 1e-3
 """Gradient at which the regression ends: a tenth of that costs twice the time and changes no accuracy."""
@@ -56,7 +58,7 @@ def statistics_of_predictions(
 
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned classifier."""
-    examples = labelled_examples(labelled, "classification", "test")
+    examples = labelled_examples(labelled, "classification", "test", context.removed)
     loaded = load(AutoModelForSequenceClassification, system.folder("weights"), context.device)
     predictions = predict(loaded, [example.text for example in examples], context)
     return _scored(examples, predictions, context)
@@ -89,16 +91,16 @@ def predict(loaded: Loaded, texts: Sequence[str], context: Context) -> list[str]
 
 def score_majority(labelled: Artifact, context: Context) -> Scored:
     """Score the class that most training examples have; of several the first by name."""
-    counts = Counter(example.target for example in _training(labelled))
+    counts = Counter(example.target for example in _training(labelled, context))
     majority = min(counts, key=lambda label: (-counts[label], label))
-    examples = labelled_examples(labelled, "classification", "test")
+    examples = labelled_examples(labelled, "classification", "test", context.removed)
     return _scored(examples, [majority] * len(examples), context)
 
 
 def score_tfidf(labelled: Artifact, context: Context) -> Scored:
     """Score logistic regression on TF-IDF of words and pairs of words, in Chinese of characters and pairs."""
-    training = _training(labelled)
-    examples = labelled_examples(labelled, "classification", "test")
+    training = _training(labelled, context)
+    examples = labelled_examples(labelled, "classification", "test", context.removed)
     vectorizer = tfidf_vectorizer(context.config.tokens_of)
     # lbfgs starts from zero and draws nothing: the same data give the same model
     regression = LogisticRegression(C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=1000)
@@ -111,21 +113,21 @@ def score_tfidf(labelled: Artifact, context: Context) -> Scored:
 
 
 def tfidf_vectorizer(language: str) -> TfidfVectorizer:
-    """Return the vectorizer of a language; the units of Chinese, which has no spaces, are characters."""
+    """Return the vectorizer of a language; the units of Chinese, Japanese and Korean are characters."""
     shared = {"ngram_range": (1, 2), "sublinear_tf": True, "max_features": MAX_FEATURES}
-    if language.startswith("zh"):
+    if language in BY_CHARACTERS:
         return TfidfVectorizer(analyzer="char", **shared)
     words = {"token_pattern": r"\w+"}  # words of one letter too, which the default leaves out
     return TfidfVectorizer(**words, **shared)
 
 
-def _training(labelled: Artifact) -> list[Example]:
+def _training(labelled: Artifact, context: Context) -> list[Example]:
     """Return the training examples.
 
     Raises:
         StageError: they hold one class only.
     """
-    training = labelled_examples(labelled, "classification", "train")
+    training = labelled_examples(labelled, "classification", "train", context.removed)
     if len({example.target for example in training}) < 2:
         only = training[0].target
         raise StageError(

@@ -30,7 +30,7 @@ class EvaluateSection(Config):
     )
     num_beams: int = Field(default=1, ge=1, le=16, description="Beams when generating; 1 is greedy.")
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
-    language: Literal["en", "zh"] | None = Field(
+    language: Literal["en", "zh", "ja", "ko"] | None = Field(
         default=None, description="Language of the sets, for metrics' tokens; the preset's if empty."
     )
 

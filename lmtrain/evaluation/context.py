@@ -10,9 +10,18 @@ from lmtrain.watch import Watch
 
 @dataclass(frozen=True)
 class Context:
-    """With what a system is scored; `threads` is how many batches are worked on at once."""
+    """With what a system is scored.
+
+    Attributes:
+        config: what is scored, and how.
+        device: on which.
+        watch: told the examples that are done.
+        threads: batches that are worked on at once.
+        removed: ids of documents and examples that are neither scored nor learned from.
+    """
 
     config: EvaluateConfig
     device: torch.device
     watch: Watch
     threads: int = 1
+    removed: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ taken: a choice that no system, seed or number of files can move.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,15 +70,20 @@ def hash_key(identity: str) -> bytes:
     return hashlib.sha256(identity.encode()).digest()
 
 
-def test_documents(shards: Artifact, limit: int) -> list[Document]:
+def test_documents(shards: Artifact, limit: int, removed: Set[str]) -> list[Document]:
     """Return the test documents with the least hash of their id, in the order of that hash.
+
+    Args:
+        shards: a shards artifact.
+        limit: at most so many.
+        removed: ids of documents that are left out.
 
     Raises:
         StageError: there is no test document.
         CorruptArtifactError: the shards hold an id that their documents don't.
     """
     rows: dict[str, tuple[np.ndarray, int]] = {}
-    for table in token_tables(shards, "test"):
+    for table in token_tables(shards, "test", removed):
         tokens, ends = flat_tokens(table)
         starts = np.concatenate([[0], ends[:-1]])
         ids: list[Any] = table["id"].to_pylist()
@@ -110,10 +115,12 @@ def _texts(shards: Artifact, ids: list[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def token_tables(shards: Artifact, split: str) -> Iterator[pa.Table]:
-    """Yield the shards of a split as tables, memory-mapped."""
+def token_tables(shards: Artifact, split: str, removed: Set[str] = frozenset()) -> Iterator[pa.Table]:
+    """Yield the shards of a split as tables, memory-mapped; copied where removed documents are left out."""
+    gone = pa.array(sorted(removed), pa.string())
     for record in shards.files("shards", split=split):
-        yield pa.ipc.open_stream(pa.memory_map(str(shards.open(record)))).read_all()
+        table = pa.ipc.open_stream(pa.memory_map(str(shards.open(record)))).read_all()
+        yield table.filter(pc.invert(pc.is_in(table["id"], gone))) if removed else table
 
 
 def flat_tokens(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -148,13 +155,16 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 TARGETS = {"classification": ("text", "label"), "summarization": ("document", "summary")}
 
 
-def labelled_examples(labelled: Artifact, task: str, split: str, limit: int | None = None) -> list[Example]:
+def labelled_examples(
+    labelled: Artifact, task: str, split: str, removed: Set[str] = frozenset(), limit: int | None = None
+) -> list[Example]:
     """Return the examples of a split.
 
     Args:
         labelled: a labelled artifact.
         task: classification or summarization: names the columns.
         split: train, validation or test.
+        removed: ids of examples that are left out.
         limit: at most so many, those with the least hash of their id.
 
     Raises:
@@ -165,6 +175,7 @@ def labelled_examples(labelled: Artifact, task: str, split: str, limit: int | No
         Example(row["id"], row["group"], row[text], row[target])
         for table in labelled.tables("labelled", split=split, columns=["id", "group", text, target])
         for row in table.to_pylist()
+        if row["id"] not in removed
     ]
     if not examples:
         remedy = f"give split.{split} a larger share, or more labelled data"

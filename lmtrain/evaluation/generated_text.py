@@ -3,6 +3,8 @@
 In come texts, out come sums-to-be (see `lmtrain.statistics`): n-gram counts by
 sacrebleu, F measures by rouge-score. English goes through BLEU's 13a tokenizer
 and Chinese through `zh`: 13a sees a Chinese sentence as one word, and gives 0.
+Japanese and Korean go by characters (`char`): MeCab would have to be installed
+with its dictionaries, and a Korean word carries its particles with it.
 """
 
 import re
@@ -17,23 +19,36 @@ from sacrebleu.metrics.chrf import CHRF
 
 from lmtrain.statistics import BLEU_ORDER, CHRF_ORDER, ROUGE_COLUMNS, SUMMARIZATION_STATISTICS
 
-WORD_OR_CHARACTER = re.compile(
-    "[a-z0-9]+|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
-)
+BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}
+"""sacrebleu's tokenizer of a language; 13a for all others."""
+
+CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+"""Han characters and kana, for a character class."""
+
+HANGUL = "\uac00-\ud7a3"
+
+WORD_OR_CHARACTER = re.compile(f"[a-z0-9]+|[{CHARACTERS}]")
 """Words as rouge-score's default has them, and each Chinese character or kana, which it would throw away."""
+
+WORD_CHARACTER_OR_SYLLABLE = re.compile(f"[a-z0-9]+|[{CHARACTERS}{HANGUL}]")
+"""The same with each Hangul syllable, for Korean."""
 
 
 class WordsAndCharacters(RougeTokenizer):
-    """Tokens for ROUGE: on English exactly the default's, and Chinese is kept."""
+    """Tokens for ROUGE: on English exactly the default's; Chinese, Japanese and Korean are kept."""
+
+    def __init__(self, language: str) -> None:
+        self._pattern = WORD_CHARACTER_OR_SYLLABLE if language == "ko" else WORD_OR_CHARACTER
 
     def tokenize(self, text: str) -> list[str]:
-        """Return lower-case words and single Chinese characters; the rest separates."""
-        return WORD_OR_CHARACTER.findall(text.lower())
+        """Return lower-case words and single characters; the rest separates."""
+        return self._pattern.findall(text.lower())
 
 
 def statistics_of_texts(predictions: Sequence[str], references: Sequence[str], language: str) -> np.ndarray:
     """Return the statistics of each pair, shape (pairs, SUMMARIZATION_STATISTICS)."""
-    bleu, chrf, rouge = _bleu(language), CHRF(), RougeScorer([*ROUGE_COLUMNS], tokenizer=WordsAndCharacters())
+    rouge = RougeScorer([*ROUGE_COLUMNS], tokenizer=WordsAndCharacters(language))
+    bleu, chrf = _bleu(language), CHRF()
     rows = np.zeros((len(predictions), SUMMARIZATION_STATISTICS))
     for row, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
         f_measures = rouge.score(reference, prediction)
@@ -59,8 +74,7 @@ def signatures_of_texts(language: str) -> dict[str, str]:
 
 
 def _bleu(language: str) -> BLEU:
-    chinese = language.startswith("zh")
-    return BLEU(tokenize="zh" if chinese else "13a", max_ngram_order=BLEU_ORDER)
+    return BLEU(tokenize=BLEU_TOKENIZERS.get(language, "13a"), max_ngram_order=BLEU_ORDER)
 
 
 assert CHRF.CHAR_ORDER == CHRF_ORDER, "the columns of the statistics follow sacrebleu's order"

@@ -12,6 +12,7 @@ from lmtrain.errors import RecipeError
 from lmtrain.evaluation.examples import Document
 from lmtrain.evaluation.models import Loaded, choose_device, load, padded, single_threaded_operations
 from lmtrain.manifest import Artifact
+from lmtrain.text.segmentation import UNSPACED
 
 PROMPTS = 5
 PROMPT_WORDS = 8
@@ -85,8 +86,8 @@ def continuations(
 
 
 def prompt_of(text: str, language: str) -> str:
-    """Return the first words of a text, in Chinese the first characters."""
-    if language.startswith("zh"):
+    """Return the first words of a text, in Chinese and Japanese the first characters."""
+    if language in UNSPACED:
         return text.strip()[:PROMPT_CHARACTERS]
     found = re.match(rf"\S+(?:\s+\S+){{0,{PROMPT_WORDS - 1}}}", text.strip())
     return found.group() if found else ""

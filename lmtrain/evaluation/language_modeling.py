@@ -41,7 +41,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
     Raises:
         StageError: the model has another vocabulary than the shards.
     """
-    documents = test_documents(shards, context.config.max_documents)
+    documents = test_documents(shards, context.config.max_documents, context.removed)
     vocabulary = vocabulary_of(shards)
     folder = system.folder("weights")
     if read_vocabulary(folder).entries != vocabulary.entries:
@@ -70,10 +70,11 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
 
 def score_bigram(shards: Artifact, context: Context) -> Scored:
     """Score an interpolated bigram model of the training shards."""
-    documents = test_documents(shards, context.config.max_documents)
+    documents = test_documents(shards, context.config.max_documents, context.removed)
     vocabulary = vocabulary_of(shards)
     streams = (
-        with_end_tokens(*flat_tokens(table), vocabulary.end) for table in token_tables(shards, "train")
+        with_end_tokens(*flat_tokens(table), vocabulary.end)
+        for table in token_tables(shards, "train", context.removed)
     )
     model = BigramModel(streams, vocabulary.size, vocabulary.end)
     nats = np.array([model.nats(document.tokens, vocabulary.end) for document in documents])
@@ -83,7 +84,7 @@ def score_bigram(shards: Artifact, context: Context) -> Scored:
 
 def score_xz(shards: Artifact, context: Context) -> Scored:
     """Score xz on the test text alone; it knows no tokens, so it has no perplexity."""
-    documents = test_documents(shards, context.config.max_documents)
+    documents = test_documents(shards, context.config.max_documents, context.removed)
     nats = xz_bytes([document.text for document in documents]) * 8 * np.log(2)
     signature = "preset:9e|stream:all documents|end:counted"
     return _scored(documents, nats, np.zeros(len(documents)), {"bits_per_byte": signature})

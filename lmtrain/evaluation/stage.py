@@ -24,6 +24,7 @@ from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import choose_device, threads_of
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
+from lmtrain.removals.resolving import removals_of, removed_ids
 from lmtrain.schemas import SAMPLES
 from lmtrain.statistics import Interval, bootstrap_interval, metrics_of
 from lmtrain.watch import Watch
@@ -56,7 +57,8 @@ def build(
     """Score one system on one data set; return the URL of the scores' manifest.
 
     Args:
-        inputs: `data`, the shards or labelled set; `system`, the model, unless it is a baseline.
+        inputs: `data`, the shards or labelled set; `system`, the model, unless it is a baseline;
+            `removals`, if any, what is listed for removal: it is left out for every system alike.
         config: what is scored, and how.
         root: where artifacts lie.
         resources: threads and device; they change no score beyond rounding.
@@ -95,7 +97,7 @@ def _score(
     system = Artifact(inputs["system"][0]) if inputs.get("system") else None
     device = choose_device(resources)
     threads = threads_of(resources) if device.type == "cpu" else 1
-    context = Context(config, device, watch, threads)
+    context = Context(config, device, watch, threads, removed_ids(removals_of(inputs), data))
     if system is None:
         scored = BASELINE_SCORERS[config.system](data, context)
     else:

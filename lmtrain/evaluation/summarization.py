@@ -89,7 +89,7 @@ def summarize(loaded: Loaded, documents: Sequence[str], context: Context) -> lis
 
 
 def _examples(labelled: Artifact, context: Context) -> list[Example]:
-    return labelled_examples(labelled, "summarization", "test", context.config.max_generated)
+    return labelled_examples(labelled, "summarization", "test", context.removed, context.config.max_generated)
 
 
 def _scored(

@@ -5,6 +5,8 @@ from lmtrain.config import Resources
 from lmtrain.distributed.training import train_model
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.finetuning.worker import train
+from lmtrain.manifest import Artifact
+from lmtrain.removals.resolving import removals_of, removed_ids
 from lmtrain.watch import Watch
 
 
@@ -13,12 +15,25 @@ def build(
 ) -> str:
     """Fine-tune a model; return the URL of its manifest.
 
+    Args:
+        inputs: `model` and `labelled`; `removals`, if any: examples that are listed there, or made of
+            documents that are, are left out.
+        config: the task, and how it is trained.
+        root: where artifacts lie.
+        resources: what it is trained on.
+        watch: told how it goes.
+
     Raises:
         StageError: a split has no usable example, or the training diverges.
     """
 
     def work(attempt: Attempt) -> Built:
-        spec = {"config": config, "model": inputs["model"][0], "labelled": inputs["labelled"][0]}
+        spec = {
+            "config": config,
+            "model": inputs["model"][0],
+            "labelled": inputs["labelled"][0],
+            "removed": removed_ids(removals_of(inputs), Artifact(inputs["labelled"][0])),
+        }
         return train_model(train, spec, attempt, resources, watch)
 
     return build_once(config, inputs, root, work)

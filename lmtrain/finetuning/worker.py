@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Set
 from typing import Any
 
 import torch
@@ -26,7 +27,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     """Fine-tune with each learning rate; on rank 0 the best is left in the attempt's shard `model`.
 
     Args:
-        spec: `config`, `resources`, `attempt`, and the URLs `model` and `labelled`.
+        spec: `config`, `resources`, `attempt`, the URLs `model` and `labelled`, and `removed`, the ids of
+            examples that are left out.
         process: this worker.
 
     Returns:
@@ -36,7 +38,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     attempt: Attempt = spec["attempt"]
     pretrained, labelled = Artifact(spec["model"]), Artifact(spec["labelled"])
     tokenizer = AutoTokenizer.from_pretrained(pretrained.folder("weights"))
-    examples = {split: read_examples(labelled, split) for split in ("train", "validation")}
+    removed = spec["removed"]
+    examples = {split: read_examples(labelled, split, removed) for split in ("train", "validation")}
     task: Task = TASKS.get(config.task)(config, tokenizer, examples["train"])
     rows = {split: ExampleRows(given, task.encode) for split, given in examples.items()}
     for split, found in rows.items():
@@ -69,15 +72,18 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         "rejected": {split: dict(found.rejected) for split, found in rows.items()},
         **outcome.figures,
     }
+    if removed:
+        figures["examples_skipped"] = len(removed)
     if process.leads:
         card = model_card(config, figures, labelled, task.use())
         write_model(attempt, job, weights, tokenizer, figures, card)
     return figures
 
 
-def read_examples(labelled: Artifact, split: str) -> list[dict[str, Any]]:
-    """Return the examples of one split in the manifest's order."""
-    return [row for table in labelled.tables("labelled", split=split) for row in table.to_pylist()]
+def read_examples(labelled: Artifact, split: str, removed: Set[str]) -> list[dict[str, Any]]:
+    """Return the examples of one split in the manifest's order, without those that are removed."""
+    tables = labelled.tables("labelled", split=split)
+    return [row for table in tables for row in table.to_pylist() if row["id"] not in removed]
 
 
 def _job(

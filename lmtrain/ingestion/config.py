@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtrain.config import UNADDRESSED, Config, SplitConfig, StageConfig
 
@@ -81,9 +81,25 @@ class FilesSource(Config):
     tagged: bool = Field(
         default=False, description="Text is `word/tag word/tag`, as in tagged corpora: keep the words only."
     )
+    encoding: str | None = Field(
+        default=None,
+        description="Encoding of text, CSV, TSV and JSON files where it isn't UTF-8: gb18030, big5, "
+        "windows-1252. A byte order mark tells by itself; web pages too.",
+    )
     max_bytes: int = MAX_BYTES
     extraction: ExtractionConfig = ExtractionConfig()
     repair: RepairConfig = RepairConfig()
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        try:
+            "".encode(encoding or "utf-8")
+        except LookupError:
+            raise ValueError(
+                f"{encoding} is no encoding of text: it should be like gb18030 or big5"
+            ) from None
+        return encoding
 
 
 class IngestSection(Config):
@@ -107,6 +123,7 @@ class IngestConfig(StageConfig):
 
     stage: ClassVar[str] = "ingest"
     kind: ClassVar[str] = "corpus"
+    version: ClassVar[int] = 2
 
     docstrings: DocstringsSource | None = None
     files: FilesSource | None = None
@@ -180,6 +197,7 @@ class LabelConfig(StageConfig):
 
     stage: ClassVar[str] = "label"
     kind: ClassVar[str] = "labelled"
+    version: ClassVar[int] = 2
 
     docstrings: DocstringLabels | None = None
     files: LabelledFiles | None = None

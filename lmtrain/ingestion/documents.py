@@ -83,6 +83,7 @@ def layout_of(source: FilesSource) -> Layout:
         source.text_document,
         source.max_bytes,
         source.extraction,
+        source.encoding,
     )
 
 

@@ -9,13 +9,15 @@ kernel does, because neither lxml nor a regular expression listens to anything
 else. `pages` starts a new one.
 """
 
-import codecs
 import logging
+import re
 import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+from lmtrain.ingestion.encodings import marked_encoding
 
 logger = logging.getLogger(__name__)
 
@@ -33,32 +35,67 @@ PAGES_BETWEEN_CLEANINGS = 1000
 SHORT_CHARACTERS = 200
 
 
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+LEAST_UTF8 = 16
+"""So many bytes beyond ASCII that are UTF-8 throughout are it by no chance; two characters in GBK may be."""
+BEYOND_ASCII = bytes(range(128, 256))
+LATIN_1 = "cp1252"
+"""What Python calls that which the WHATWG takes for Latin-1."""
+_META = re.compile(rb"""<meta\s[^>]{0,300}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+META_BYTES = 4096
+"""Within so many bytes a page says its encoding; browsers look at 1,024."""
 
 
 def decoded(page: bytes, charset: str) -> str:
-    """Return a page as text: by its byte order mark, else the server's charset, else its own, else a guess.
+    """Return a page as text.
 
-    Names of encodings mean what the WHATWG Encoding Standard says: gb2312 is GBK.
+    By its byte order mark; as UTF-8 where it is nothing else; by the server's charset, by its own, and
+    by a guess, the first of them that fits. Where the server says Latin-1, as many do of whatever they
+    have, the page's own comes first. Names mean what the WHATWG Encoding Standard says: gb2312 is GBK.
 
     Raises:
-        UnicodeError: more than MAX_REPLACED of it isn't of that encoding.
+        UnicodeError: with each of them more than MAX_REPLACED of it isn't of that encoding.
     """
+    tried = dict.fromkeys(_encodings(page, charset))
+    for encoding in tried:
+        text = page.decode(encoding, errors="replace").removeprefix("\ufeff")
+        if text.count("\ufffd") <= MAX_REPLACED * len(text) and "\0" not in text:
+            return text
+    raise UnicodeError(f"it isn't text in {' or '.join(tried)}")
+
+
+def _encodings(page: bytes, charset: str) -> Iterator[str]:
     from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-    marked = next((name for mark, name in MARKS if page.startswith(mark)), None)
+    marked = marked_encoding(page)
+    if marked:
+        yield marked
+        return
+    if _is_utf8(page):
+        yield "utf-8"
     named = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    encoding = marked or named or detect_encoding(page, from_html_meta=True) or "utf-8"
-    if encoding == "gbk":
-        encoding = "gb18030"  # which holds it, and is what browsers read
-    text = page.decode(encoding, errors="replace").removeprefix("\ufeff")
-    if text.count("\ufffd") > MAX_REPLACED * len(text) or "\0" in text:
-        raise UnicodeError(f"it isn't text in {encoding}")
-    return text
+    found = _META.search(page, 0, META_BYTES)
+    own = map_encoding_to_html5(found[1].decode(), fallback_utf8=False) if found else None
+    if own and own.startswith("utf-16"):
+        own = None  # it stands there in ASCII
+    for name in (own, named) if named == LATIN_1 else (named, own):
+        if name:
+            yield _widest(name)
+    yield _widest(detect_encoding(page, from_html_meta=False) or "utf-8")
+
+
+def _widest(name: str) -> str:
+    """Return gb18030 for GBK: it holds it, and is what browsers read."""
+    return "gb18030" if name == "gbk" else name
+
+
+def _is_utf8(page: bytes) -> bool:
+    if len(page) - len(page.translate(None, BEYOND_ASCII)) < LEAST_UTF8:
+        return False
+    try:
+        page.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _by_trafilatura(page: str, main_content: bool) -> str:

@@ -6,12 +6,14 @@ bounded by the longest record that is allowed, not by the file.
 """
 
 import csv
+import io
 import logging
 from collections.abc import Callable
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
+from lmtrain.ingestion.encodings import WHOLE_FILES, as_utf8
 from lmtrain.ingestion.forms import compression_of, form_of
 from lmtrain.ingestion.json_readers import read_json, read_jsonl
 from lmtrain.ingestion.pages import read_html
@@ -66,11 +68,15 @@ def _read(part: Part, layout: Layout) -> Items:
     form = form_of(part.file.name)
     assert form, "the listing checked it"
     if form == "warc" and compression_of(part.file.name) == "gzip":
-        with open_stored(part.file) as packed:
-            yield from READERS[form](part, GzipMembers(packed).buffered(), layout)
+        with open_stored(part.file, part.stop is not None) as packed:
+            if part.start:
+                packed.seek(part.start)
+            yield from READERS[form](part, GzipMembers(packed, part.stop).buffered(), layout)
     else:
         with open_source(part.file, part.stop is not None) as stream:
-            yield from READERS[form](part, stream, layout)
+            in_utf8 = part.stop is not None or form not in WHOLE_FILES
+            text = stream if in_utf8 else as_utf8(cast(io.BufferedReader, stream), layout.encoding)
+            yield from READERS[form](part, text, layout)
 
 
 def _of_file(part: Part, reached: int | None, reason: str, error: Exception) -> Refusal:

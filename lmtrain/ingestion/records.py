@@ -45,10 +45,11 @@ class Part:
 
     Attributes:
         file: the file.
-        start: where the piece begins: a byte (lines), a row group (Parquet) or a batch (Arrow).
+        start: where the piece begins: a byte, of Parquet a row.
         stop: where the next piece begins; None: at the end of the file.
         first: the number of its first record in the file.
         size: its bytes, where it is a piece.
+        offset: where the piece begins in what is unpacked (WARC).
     """
 
     file: SourceFile
@@ -56,6 +57,7 @@ class Part:
     stop: int | None = None
     first: int = 0
     size: int | None = None
+    offset: int = 0
 
     @property
     def bytes(self) -> int:
@@ -76,6 +78,7 @@ class Layout:
         text_document: what one record of a text file is.
         max_bytes: bytes of the longest text that is wanted.
         extraction: how text is taken out of web pages.
+        encoding: of files of text and JSON without a byte order mark; None: UTF-8.
     """
 
     text_column: str
@@ -83,6 +86,7 @@ class Layout:
     text_document: Literal["file", "line", "paragraph"] = "line"
     max_bytes: int = 10_000_000
     extraction: ExtractionConfig = DEFAULT_EXTRACTION
+    encoding: str | None = None
 
     @property
     def limit(self) -> int:

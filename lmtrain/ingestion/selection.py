@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmtrain.schemas import SPLITS
-from lmtrain.text.similarity import band_keys, jaccard, normalized, shingles, signatures
+from lmtrain.text.nearness import jaccard
+from lmtrain.text.similarity import band_keys, normalized, shingles, signatures
 
 SHINGLE_WORDS = 5
 BANDS = 14

@@ -21,11 +21,12 @@ from lmtrain.ingestion.docstrings import Package, package_of
 from lmtrain.ingestion.documents import Row, documents_of_module, documents_of_part, layout_of
 from lmtrain.ingestion.duplicates import Repeats, reject_repeats, repeated_rows, write_hashes
 from lmtrain.ingestion.listing import check_unchanged, list_docstrings, list_source_files
+from lmtrain.ingestion.measuring import measure
 from lmtrain.ingestion.records import Layout, Part, Refusal
 from lmtrain.ingestion.splits import (
     cut_files,
+    digest_of,
     is_splittable,
-    measure,
     numbered,
     pieces_to_measure,
     split_name,
@@ -70,12 +71,14 @@ def build(
 
 def _ingest(attempt: Attempt, config: IngestConfig, resources: Resources, watch: Watch) -> Built:
     works = _works(attempt, config, resources, watch)
-    in_pieces = any(part.stop is not None for work in works for part in work.parts)
-    step = "ingest-pieces" if in_pieces else "ingest"  # what was finished whole isn't adopted as a piece
+    parts = [part for work in works for part in work.parts]
+    in_pieces = any(part.stop is not None for part in parts)
+    step = f"ingest-{digest_of(parts)}" if in_pieces else "ingest"
     splits = [Split(work.name, work) for work in works]
     results = map_shards(ingest_files, splits, attempt, resources, watch, step=step, shared=config)
     if config.files and config.files.id_column:
-        results = _without_repeats(results, attempt, config, resources, watch)
+        unique = step.replace("ingest", "unique")
+        results = _without_repeats(results, attempt, config, resources, watch, unique)
     stats = added_up([result.stats for result in results])
     assert stats["read"] == stats["kept"] + sum(stats["rejected"].values())
     if not stats["kept"]:
@@ -121,12 +124,13 @@ def _parts(
         return [Part(file) for file in files]
     pieces = [piece for pieces in to_measure.values() for piece in pieces]
     splits = [Split(split_name(number), piece) for number, piece in enumerate(pieces)]
-    results = map_shards(measure, splits, attempt, resources, watch, step="measure", shared=FILE_BYTES)
+    step, shared = f"measure-{digest_of(pieces)}", (FILE_BYTES, layout)
+    results = map_shards(measure, splits, attempt, resources, watch, step=step, shared=shared)
     told = iter(results)
     parts: list[Part] = []
     for file in files:
         if file in to_measure:
-            parts += numbered(file, [next(told).stats["pieces"] for _ in to_measure[file]])
+            parts += numbered(file, [next(told).stats["pieces"] for _ in to_measure[file]], layout)
         else:
             parts.append(Part(file))
     return parts
@@ -158,7 +162,12 @@ def _documents(part: Part, package: Package | None, config: IngestConfig) -> Ite
 
 
 def _without_repeats(
-    results: list[ShardResult], attempt: Attempt, config: IngestConfig, resources: Resources, watch: Watch
+    results: list[ShardResult],
+    attempt: Attempt,
+    config: IngestConfig,
+    resources: Resources,
+    watch: Watch,
+    step: str,
 ) -> list[ShardResult]:
     """Return the shards, those with ids that stood before written again without them."""
     files = [{record.role: record for record in result.files} for result in results]
@@ -172,7 +181,7 @@ def _without_repeats(
             name, config.source.alias, attempt, roles["documents"], roles["rejected"], rows[place]
         )
         splits.append(Split(name, payload))
-    rewritten = map_shards(reject_repeats, splits, attempt, resources, watch, step="unique")
+    rewritten = map_shards(reject_repeats, splits, attempt, resources, watch, step=step)
     changed = dict(zip(places, rewritten, strict=True))
     return [changed.get(place, result) for place, result in enumerate(results)]
 

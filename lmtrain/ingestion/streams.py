@@ -18,8 +18,8 @@ from typing import IO, Any, BinaryIO, cast
 import pyarrow as pa
 
 from lmtrain import storage
-from lmtrain.errors import StorageError
-from lmtrain.ingestion.forms import compression_of
+from lmtrain.errors import LmtrainError, StorageError
+from lmtrain.ingestion.forms import compression_of, form_of
 
 BLOCK = 1 << 20
 SMALL_BLOCK = 1 << 16
@@ -28,8 +28,12 @@ REMOTE_BLOCK = 4 << 20
 """Bytes that are fetched ahead where only a piece of a remote file is read."""
 BOMB_BYTES = 1 << 25
 BOMB_RATIO = 200
-"""A file that unpacks to more than BOMB_BYTES and to BOMB_RATIO times its size is read no further: text
-is packed to a third or a tenth, and to a fiftieth where it repeats itself."""
+"""A file of which BOMB_BYTES in a row, wherever they stand, unpack from a BOMB_RATIO-th of them is read no
+further: text is packed to a third or a tenth, and to a fiftieth where it repeats itself."""
+BLANK_BYTES = 1 << 18
+"""Nor is a packed file with more white space than that in a row: each of its lines is a record."""
+GONE = (404, 410)
+"""What a web server says of a file that isn't there any more."""
 XZ_MEMORY = 1 << 28
 """Bytes that unpacking .xz may take; `xz -9`, its strongest preset, asks for 65 MiB."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -44,28 +48,23 @@ class CompressionBombError(OSError):
 
 
 class _Stored(io.RawIOBase):
-    """Reads a stored file; whatever its storage raises becomes a StorageError or a VanishedError.
+    """Reads a stored file; whatever its storage raises becomes a StorageError or a VanishedError."""
 
-    Attributes:
-        taken: bytes read so far.
-    """
-
-    def __init__(self, stream: Any, file: storage.SourceFile) -> None:
+    def __init__(self, stream: Any, file: storage.SourceFile, can_seek: bool) -> None:
         super().__init__()
         self.stream = stream
         self.file = file
-        self.taken = 0
+        self.can_seek = can_seek
 
     def readable(self) -> bool:
         return True
 
     def seekable(self) -> bool:
-        return not storage.is_web(self.file.url)
+        return self.can_seek
 
     def readinto(self, buffer: Any) -> int:
         data = self._ask(self.stream.read, len(buffer))
         buffer[: len(data)] = data
-        self.taken += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -80,17 +79,21 @@ class _Stored(io.RawIOBase):
         except FileNotFoundError as error:
             raise VanishedError("the file vanished while it was read") from error
         except Exception as error:  # clients raise their own families: botocore's isn't OSError's
+            if getattr(error, "status", None) in GONE:
+                raise VanishedError("the file vanished while it was read") from error
             raise StorageError(f"reading {self.file.url} failed: {type(error).__name__}: {error}") from error
 
 
 class _Unpacked(io.RawIOBase):
     """Reads what is unpacked from a stored file, says where it broke, and stops at a bomb."""
 
-    def __init__(self, unpacked: Any, stored: _Stored) -> None:
+    def __init__(self, unpacked: Any, packed: IO[bytes]) -> None:
         super().__init__()
         self.unpacked = unpacked
-        self.stored = stored
+        self.packed = packed
         self.given = 0
+        self._window = (0, 0)
+        self._blank = 0
 
     def readable(self) -> bool:
         return True
@@ -104,9 +107,24 @@ class _Unpacked(io.RawIOBase):
             raise OSError(f"{error} ({self.given} bytes were unpacked before)") from error
         buffer[: len(data)] = data
         self.given += len(data)
-        if self.given > BOMB_BYTES and self.given > BOMB_RATIO * self.stored.taken:
-            raise CompressionBombError(f"{self.stored.taken} bytes unpack to {self.given} and more")
+        self._check_ratio()
+        self._check_blank(data)
         return len(data)
+
+    def _check_ratio(self) -> None:
+        taken_before, given_before = self._window
+        given = self.given - given_before
+        if given > BOMB_BYTES:
+            taken = self.packed.tell() - taken_before
+            if given > BOMB_RATIO * taken:
+                raise CompressionBombError(f"{taken} bytes unpack to {given} ({given_before} before)")
+            self._window = (taken_before + taken, self.given)
+
+    def _check_blank(self, data: bytes) -> None:
+        text = data.rstrip()
+        self._blank = len(data) - len(text) + (0 if text else self._blank)
+        if self._blank > BLANK_BYTES:
+            raise CompressionBombError(f"more than {BLANK_BYTES} bytes of white space in a row")
 
 
 class _Gzip:
@@ -181,26 +199,46 @@ def open_stored(file: storage.SourceFile, piece: bool = False) -> Iterator[io.Bu
 
     Args:
         file: which.
-        piece: only a piece of it will be read.
+        piece: only a piece of it will be read; its storage must give pieces (`gives_pieces`).
 
     Raises:
         VanishedError: it is gone.
         SourceError: it can't be opened.
         StorageError: reading failed.
     """
-    options: dict[str, Any] = {}
-    if storage.is_web(file.url):
-        options["block_size"] = 0  # in one go: many servers don't give ranges
-    elif piece and storage.is_remote(file.url):
-        options["block_size"] = REMOTE_BLOCK
     stored = None
     with storage.told_as_source_error(file.url), suppress(FileNotFoundError):
         fs, path = storage.filesystem(file.url)
-        stored = fs.open(path, "rb", **options)
+        stored = fs.open(path, "rb", **_options(file, piece))
     if stored is None:
         raise VanishedError("the file vanished before it was read")
     with stored:
-        yield io.BufferedReader(_Stored(stored, file), BLOCK)
+        yield io.BufferedReader(_Stored(stored, file, piece or not storage.is_web(file.url)), BLOCK)
+
+
+def _options(file: storage.SourceFile, piece: bool) -> dict[str, Any]:
+    """Return how a storage client opens a file: what it fetches ahead."""
+    if not piece or not storage.is_remote(file.url):
+        return {"block_size": 0} if storage.is_web(file.url) else {}  # in one go: few servers need more
+    options: dict[str, Any] = {"block_size": REMOTE_BLOCK}
+    if form_of(file.name) == "parquet":
+        options["cache_type"] = "none"  # its reader holds a block of each column by itself
+    if storage.is_web(file.url):
+        options["size"] = file.bytes
+        options["headers"] = {"Accept-Encoding": "identity"}  # ranges are of the file as it is listed
+    return options
+
+
+def gives_pieces(file: storage.SourceFile) -> bool:
+    """Tell whether a file's storage gives pieces of it; of web servers it is found out by asking."""
+    if not storage.is_web(file.url):
+        return True
+    try:
+        with open_stored(file, piece=True) as stream:
+            stream.seek(file.bytes - 1)
+            return len(stream.read(2)) == 1
+    except (OSError, LmtrainError):  # reading it whole will tell what is wrong
+        return False
 
 
 @contextmanager
@@ -219,7 +257,7 @@ def open_source(file: storage.SourceFile, piece: bool = False) -> Iterator[Binar
             unpacked: Any = _Unpacking(plain, DECOMPRESSORS[codec])
         else:
             unpacked = pa.CompressedInputStream(pa.PythonFile(plain, mode="r"), "zstd")
-        yield cast(BinaryIO, io.BufferedReader(_Unpacked(unpacked, cast(_Stored, plain.raw)), BLOCK))
+        yield cast(BinaryIO, io.BufferedReader(_Unpacked(unpacked, plain), BLOCK))
 
 
 def bounded_lines(
@@ -235,7 +273,7 @@ def bounded_lines(
         start: only lines that begin at this byte or after it; the stream must be able to seek.
         stop: only lines that begin before this byte.
     """
-    position = _seek_line(stream, start) if start else 0
+    position = seek_line(stream, start) if start else 0
     while stop is None or position < stop:
         line = stream.readline(limit + 1)
         if not line:
@@ -250,7 +288,7 @@ def bounded_lines(
         yield line, size
 
 
-def _seek_line(stream: IO[bytes], start: int) -> int:
+def seek_line(stream: IO[bytes], start: int) -> int:
     """Go to the first line that begins at `start` or after it, and return where that is."""
     stream.seek(start - 1)
     return start - 1 + _skip_line(stream)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
+from lmtrain.ingestion.forms import compression_of
 from lmtrain.ingestion.pages import page_record
 from lmtrain.ingestion.records import Item, Items, Layout, Part, Record, Refusal, too_long
 from lmtrain.ingestion.streams import BLOCK
@@ -33,13 +34,23 @@ class GzipMembers(io.RawIOBase):
 
     What is lost leaves LOST in its place, a line that is no record, so that it is counted as one.
 
+    Args:
+        packed: the file, or a piece of it that begins with a member.
+        stop: where the piece ends; None: at the end of the file.
+
+    Attributes:
+        begins: where members begin in the packed file, by where they begin in what is unpacked.
+
     Raises on reading:
-        OSError: not one member is whole.
+        OSError: not one member of the file is whole.
     """
 
-    def __init__(self, packed: IO[bytes]) -> None:
+    def __init__(self, packed: IO[bytes], stop: int | None = None) -> None:
         super().__init__()
         self.packed = packed
+        self.stop = stop
+        self.begins: dict[int, int] = {}
+        self._position = 0
         self._input = b""
         self._output = b""
         self._member: Any = None
@@ -59,16 +70,21 @@ class GzipMembers(io.RawIOBase):
         """Fill a buffer as far as the next bytes go; return how many they are."""
         while not self._output:
             if not self._input:
-                self._input = self.packed.read(CHUNK)
+                self._input = self._read_packed()
             if not self._input:
                 return self._end()
             self._output = self._unpacked(CHUNK) if self._member else self._found_member()
         data, self._output = self._output[: len(buffer)], self._output[len(buffer) :]
         buffer[: len(data)] = data
+        self._position += len(data)
         return len(data)
 
+    def _read_packed(self) -> bytes:
+        left = CHUNK if self.stop is None else self.stop - self.packed.tell()
+        return self.packed.read(min(CHUNK, left))
+
     def _end(self) -> int:
-        if self.packed.tell() and not self._whole:
+        if self.stop is None and self.packed.tell() and not self._whole:
             raise OSError("not one gzip member is whole")
         return 0
 
@@ -96,7 +112,7 @@ class GzipMembers(io.RawIOBase):
             place = self._input.find(GZIP_MAGIC)
             skipped = skipped or bool(self._input[: place if place >= 0 else None].strip(b"\0"))
             if place < 0:
-                block = self.packed.read(CHUNK)
+                block = self._read_packed()
                 self._input = self._input[1 - len(GZIP_MAGIC) :] + block if block else b""
                 continue
             self._input = self._input[place:]
@@ -107,12 +123,14 @@ class GzipMembers(io.RawIOBase):
             skipped, self._input = True, self._input[1:]
         told = skipped and not self._after_error
         self._after_error = False
+        if self._member and not told:
+            self.begins[self._position + len(LINE)] = self.packed.tell() - len(self._input)
         return LOST if told else LINE
 
     def _more(self) -> bool:
         """Have CHUNK bytes of input or more, where there are so many; tell whether there are any."""
         if len(self._input) < CHUNK:
-            self._input += self.packed.read(CHUNK)
+            self._input += self._read_packed()
         return bool(self._input)
 
 
@@ -139,18 +157,26 @@ class Raw:
 
 
 class RawRecords:
-    """Cuts an unpacked WARC file into records."""
+    """Cuts an unpacked WARC file into records.
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    Args:
+        stream: at the beginning of the file or of a record.
+        limit: bytes of the longest record that is held.
+        offset: where the stream is in what is unpacked.
+        stop: only records that begin before this offset.
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int, offset: int = 0, stop: int | None = None) -> None:
         self.stream = stream
         self.limit = limit
-        self.offset = 0
+        self.offset = offset
+        self.stop = stop
         self._buffer = bytearray()
 
     def __iter__(self) -> Iterator[Raw]:
         while True:
             self._skip_space()
-            if not self._buffer:
+            if not self._buffer or (self.stop is not None and self.offset >= self.stop):
                 return
             offset = self.offset
             length = self._length()
@@ -225,7 +251,11 @@ def read_warc(part: Part, stream: IO[bytes], layout: Layout) -> Items:
     with status 200. Other types (requests, metadata, revisits) aren't read: they are about pages.
     A document's columns are those of the WARC header (`WARC-Record-ID`, `WARC-Date`) and its text.
     """
-    for number, raw in enumerate(RawRecords(stream, layout.limit)):
+    in_file = compression_of(part.file.name) is None  # else the stream itself ends with the part
+    if in_file and part.start:
+        stream.seek(part.start)
+    records = RawRecords(stream, layout.limit, part.offset, part.stop if in_file else None)
+    for number, raw in enumerate(records, part.first):
         if not raw.whole:
             detail = f"at byte {raw.offset} of what is unpacked"
             yield Refusal(number, "broken_record", detail, raw.size)
@@ -235,6 +265,31 @@ def read_warc(part: Part, stream: IO[bytes], layout: Layout) -> Items:
             item = _document(number, raw, layout)
             if item:
                 yield item
+
+
+def cuts(part: Part, stream: IO[bytes], target_bytes: int, limit: int) -> Iterator[tuple[int, ...]]:
+    """Yield rows of (start, stop, records, bytes, offset) of pieces of a WARC file, plain or in gzip.
+
+    A piece begins with a record that follows a whole one, in gzip with its member: from there on, reading
+    goes as it would have from the beginning.
+
+    Args:
+        part: the whole file.
+        stream: the file as it is stored.
+        target_bytes: about so many bytes in a piece.
+        limit: bytes of the longest record that is held.
+    """
+    members = GzipMembers(stream) if compression_of(part.file.name) == "gzip" else None
+    start = count = offset = 0
+    after_whole = False
+    for raw in RawRecords(members.buffered() if members else stream, limit):
+        place = members.begins.pop(raw.offset, None) if members else raw.offset
+        if after_whole and place is not None and place - start >= target_bytes:
+            yield start, place, count, place - start, offset
+            start, count, offset = place, 0, raw.offset - (len(LINE) if members else 0)
+        count += 1
+        after_whole = raw.whole and raw.content is not None
+    yield start, part.file.bytes, count, part.file.bytes - start, offset
 
 
 def _document(number: int, raw: Raw, layout: Layout) -> Item | None:

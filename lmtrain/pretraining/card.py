@@ -6,12 +6,20 @@ from lmtrain.manifest import Artifact
 from lmtrain.pretraining.config import PretrainConfig
 
 
-def model_card(config: PretrainConfig, figures: dict[str, Any], shards: Artifact) -> str:
-    """Return the card as Markdown with the metadata that the Hugging Face hub reads."""
+def model_card(
+    config: PretrainConfig, figures: dict[str, Any], shards: Artifact, train: dict[str, int]
+) -> str:
+    """Return the card as Markdown with the metadata that the Hugging Face hub reads.
+
+    Args:
+        config: of the pretraining.
+        figures: of the training.
+        shards: that it was trained on.
+        train: documents, tokens and bytes that it was trained on.
+    """
     documents = shards.inputs("documents")
     licenses = sorted({name for one in documents for name in one.stats["by_license"]})
     languages = sorted({name for one in documents for name in one.stats["by_language"]})
-    train = shards.stats["by_split"]["train"]
     lines = [
         "---",
         f"language: [{', '.join(languages)}]",

@@ -1,7 +1,5 @@
 """One worker of a pretraining: opens the shards, makes the model, trains, and writes the result."""
 
-from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
@@ -12,11 +10,11 @@ from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
 from lmtrain.pretraining.card import model_card
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
-from lmtrain.training.packing import PackedRows
 from lmtrain.training.process import Process
 
 
@@ -24,7 +22,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     """Pretrain; on rank 0 the exported model is left in the attempt's shard `model`.
 
     Args:
-        spec: `config`, `resources`, `attempt`, and the URLs `shards` and `tokenizer`.
+        spec: `config`, `resources`, `attempt`, the URLs `shards` and `tokenizer`, and `removed`, the record
+            of the file of documents that are skipped, or None.
         process: this worker.
 
     Returns:
@@ -33,6 +32,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     config: PretrainConfig = spec["config"]
     attempt: Attempt = spec["attempt"]
     resources: Resources = spec["resources"]
+    skipped = ids_in(attempt, spec["removed"])
     shards, tokenizer_artifact = Artifact(spec["shards"]), Artifact(spec["tokenizer"])
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_artifact.folder("tokenizer"))
     model = new_causal_lm(
@@ -45,15 +45,16 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         process.device,
         attention_kernel(process.device, resources.compile, config.row_tokens),
     )
+    left = totals_without(shards, skipped)
     parameters = parameter_count(model)
     width = config.num_hidden_layers * config.hidden_size * config.row_tokens
     job = Job(
         model=model,
         layers=repeated_layers(model),
         objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id, compiled=resources.compile),
-        rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id),
-        validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id),
-        bytes_per_target=bytes_per_target(shards, "validation"),
+        rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id, skipped),
+        validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id, skipped),
+        bytes_per_target=bytes_per_target(left["validation"]),
         config=config,
         steps=config.max_steps,
         checkpoints=f"{attempt.base}/checkpoints",
@@ -63,21 +64,18 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     )
     outcome = Trainer(job, resources, process).run()
     figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
+    if skipped:
+        by_split = shards.stats["by_split"]
+        figures["documents_skipped"] = {
+            split: by_split[split]["documents"] - left[split]["documents"] for split in by_split
+        }
     weights = whole_weights(model)
     if process.leads:
-        write_model(attempt, job, weights, tokenizer, figures, model_card(config, figures, shards))
+        card = model_card(config, figures, shards, left["train"])
+        write_model(attempt, job, weights, tokenizer, figures, card)
     return figures
 
 
-def open_rows(shards: Artifact, split: str, row_tokens: int, end: int) -> PackedRows:
-    """Open the packed rows of one split."""
-    paths: dict[str, list[Path]] = defaultdict(list)
-    for record in shards.files("shards", split=split):
-        paths[str(record.source)].append(shards.open(record))
-    return PackedRows(paths, row_tokens, end)
-
-
-def bytes_per_target(shards: Artifact, split: str) -> float:
+def bytes_per_target(totals: dict[str, int]) -> float:
     """Return the bytes of text for each target of a split: its tokens, and an end for each document."""
-    totals = shards.stats["by_split"][split]
     return totals["bytes"] / (totals["tokens"] + totals["documents"])

@@ -1,16 +1,20 @@
-"""What became of the text: the funnel, what was dropped with examples, lengths, totals, labelled sets.
+"""What became of the text: the funnel, what was dropped with examples, what was cut out, lengths, totals.
 
 In: the line's artifacts. Out: plain values that the page and the figures draw.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmtrain.manifest import Artifact
 from lmtrain.reporting import humanize
+from lmtrain.reporting.clusters import Clusters, clusters_of
+from lmtrain.reporting.contamination import Contamination, contamination_of
 from lmtrain.reporting.line import Line
+from lmtrain.reporting.rewriting import Rewrite, rewrites
+from lmtrain.reporting.volumes import Volume, volumes
 from lmtrain.schemas import SPLITS
 
 EXAMPLES_PER_REASON = 3
@@ -26,13 +30,16 @@ class Stage:
     Attributes:
         name: the filter in words.
         share: documents that remain, as a share of those read.
+        bytes_share: bytes that remain, as a share of those of readable records; None if not known.
     """
 
     name: str
     documents: int
     bytes: int | None
+    words: int | None
     dropped: int
     share: float
+    bytes_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,14 @@ class Example:
 
 @dataclass
 class Reason:
-    """Why documents were dropped, how many, and a few of them."""
+    """Why documents were dropped, how many, and a few of them; bytes and words where they are known."""
 
     stage: str
     name: str
     documents: int
     share: float
+    bytes: int | None = None
+    words: int | None = None
     examples: list[Example] = field(default_factory=list)
 
 
@@ -91,8 +100,12 @@ class Corpus:
     stages: list[Stage] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     lengths: Lengths | None = None
+    volumes: list[Volume] = field(default_factory=list)
     totals: dict[str, list[Total]] = field(default_factory=dict)
+    rewrites: list[Rewrite] = field(default_factory=list)
     clusters: int | None = None
+    cluster_sizes: Clusters | None = None
+    contamination: Contamination | None = None
     copies_across_splits: int = 0
 
 
@@ -106,6 +119,10 @@ def corpus_of(line: Line) -> Corpus:
     corpus.read = sum(given.get("read", 0) for given in corpora) or stats.get("read", 0)
     corpus.kept = stats.get("kept", sum(given.get("kept", 0) for given in corpora))
     corpus.clusters = stats.get("clusters")
+    corpus.cluster_sizes = clusters_of(documents)
+    corpus.contamination = contamination_of(line)
+    corpus.rewrites = rewrites(stats)
+    corpus.volumes = volumes(line)
     corpus.copies_across_splits = stats.get("copies_across_splits", 0)
     corpus.stages = _stages(corpora, stats.get("funnel", []), corpus.read, refused)
     if corpus.stages:
@@ -116,7 +133,7 @@ def corpus_of(line: Line) -> Corpus:
     lengths = stats.get("lengths")
     if lengths and sum(lengths["counts"]):
         corpus.lengths = Lengths(lengths["edges"], lengths["counts"])
-    for key in ("source", "language", "license", "split"):
+    for key in ("language", "split"):
         of_key = stats.get(f"by_{key}") or _summed(corpora, f"by_{key}")
         if of_key:
             corpus.totals[key] = _totals(of_key)
@@ -128,10 +145,10 @@ def _stages(
 ) -> list[Stage]:
     stages = []
     if corpora:
-        stages.append(Stage("read from the sources", read, None, 0, 1.0))
+        stages.append(Stage("read from the sources", read, None, None, 0, 1.0))
         kept = sum(given.get("kept", 0) for given in corpora)
         kept_bytes = sum(given.get("bytes", 0) for given in corpora)
-        stages.append(Stage("readable records", kept, kept_bytes, refused, kept / max(read, 1)))
+        stages.append(Stage("readable records", kept, kept_bytes, None, refused, kept / max(read, 1)))
     for step in funnel:
         if step["filter"] == "read" and corpora:
             continue  # the corpora have told it already
@@ -140,11 +157,18 @@ def _stages(
                 humanize.words(step["filter"]),
                 step["documents"],
                 step.get("bytes"),
+                step.get("words"),
                 step.get("dropped", 0),
                 step["documents"] / max(read, 1),
             )
         )
-    return stages
+    whole = next((stage.bytes for stage in stages if stage.bytes), None)
+    if whole is None:
+        return stages
+    return [
+        replace(stage, bytes_share=stage.bytes / whole) if stage.bytes is not None else stage
+        for stage in stages
+    ]
 
 
 def _refused(corpora: list[Artifact], read: int) -> list[Reason]:
@@ -161,7 +185,7 @@ def _refused(corpora: list[Artifact], read: int) -> list[Reason]:
                     Example(humanize.excerpt(place, 200), source=row["source"], detail=row["detail"] or "")
                 )
     return [
-        Reason("ingest", humanize.words(name), number, number / max(read, 1), examples[name])
+        Reason("ingest", humanize.words(name), number, number / max(read, 1), examples=examples[name])
         for name, number in counts.items()
         if number
     ]
@@ -193,7 +217,18 @@ def _dropped(documents: Artifact | None, read: int) -> list[Reason]:
             shown = examples[key][:room]
             room -= len(shown)
             name = humanize.words(reason or filtered)
-            reasons.append(Reason(humanize.words(filtered), name, number, number / max(read, 1), shown))
+            volume = documents.stats.get("taken", {}).get(key, {})
+            reasons.append(
+                Reason(
+                    humanize.words(filtered),
+                    name,
+                    number,
+                    number / max(read, 1),
+                    volume.get("bytes"),
+                    volume.get("words"),
+                    shown,
+                )
+            )
     return reasons
 
 
@@ -225,14 +260,16 @@ def _summed(corpora: list[dict[str, Any]], name: str) -> dict[str, dict[str, int
 
 
 TOTALS_SHOWN = 12
-SPLIT_ORDER = {split: place for place, split in enumerate(SPLITS)}
+
+
+def split_place(split: str) -> int:
+    """Return a split's place among others: train, validation, test, and what isn't one."""
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 
 def _totals(counts: dict[str, dict[str, int]]) -> list[Total]:
     whole = sum(given["bytes"] for given in counts.values()) or 1
-    ranked = sorted(
-        counts.items(), key=lambda item: (SPLIT_ORDER.get(item[0], len(SPLITS)), -item[1]["bytes"], item[0])
-    )
+    ranked = sorted(counts.items(), key=lambda item: (split_place(item[0]), -item[1]["bytes"], item[0]))
     shown, rest = ranked[:TOTALS_SHOWN], ranked[TOTALS_SHOWN:]
     totals = [
         Total(key or "not given", given["documents"], given["bytes"], given["bytes"] / whole)
@@ -243,71 +280,3 @@ def _totals(counts: dict[str, dict[str, int]]) -> list[Total]:
         in_bytes = sum(given["bytes"] for _, given in rest)
         totals.append(Total(f"{len(rest)} others", documents, in_bytes, in_bytes / whole))
     return totals
-
-
-@dataclass(frozen=True)
-class LabelledSet:
-    """What there is to tell about a labelled set.
-
-    Attributes:
-        conflicting: texts that stand under several labels.
-        copies: examples that were rejected as copies of another.
-        contradicting: examples that were rejected because their text stands under several labels.
-    """
-
-    name: str
-    task: str
-    read: int
-    kept: int
-    rejected: list[tuple[str, int, float]]
-    splits: list[tuple[str, int, int]]
-    labels: list[tuple[str, int, float]]
-    more_labels: int
-    conflicting: int
-    copies: int
-    contradicting: int
-    examples: list[tuple[str, Example]]
-
-
-LABELS_SHOWN = 20
-COPY_REASONS = ("duplicate", "near_duplicate")
-CONFLICT_REASON = "conflicting_labels"
-
-
-def labelled_sets(line: Line) -> list[LabelledSet]:
-    """Gather what the labelled sets tell of themselves, copies and contradictions first of all."""
-    return [_labelled(artifact) for artifact in line["labelled"]]
-
-
-def _labelled(artifact: Artifact) -> LabelledSet:
-    stats = artifact.stats
-    read = stats.get("read", 0)
-    rejected = stats.get("rejected", {})
-    labels = sorted(stats.get("labels", {}).items(), key=lambda item: (-item[1], item[0]))
-    most = labels[0][1] if labels else 1
-    return LabelledSet(
-        name=artifact.address.label,
-        task=stats.get("task", ""),
-        read=read,
-        kept=stats.get("kept", 0),
-        rejected=[
-            (humanize.words(reason), number, number / max(read, 1))
-            for reason, number in sorted(rejected.items(), key=lambda item: -item[1])
-            if number
-        ],
-        splits=[
-            (split, counts["documents"], counts["bytes"])
-            for split, counts in sorted(
-                stats.get("by_split", {}).items(), key=lambda item: SPLIT_ORDER.get(item[0], len(SPLITS))
-            )
-        ],
-        labels=[(label, number, number / most) for label, number in labels[:LABELS_SHOWN]],
-        more_labels=max(len(labels) - LABELS_SHOWN, 0),
-        conflicting=stats.get("conflicting", 0),
-        copies=sum(rejected.get(reason, 0) for reason in COPY_REASONS),
-        contradicting=rejected.get(CONFLICT_REASON, 0),
-        examples=[
-            (humanize.words(given["reason"]), Example(humanize.excerpt(given["text"], EXAMPLE_CHARACTERS)))
-            for given in stats.get("examples_rejected", [])[:12]
-        ],
-    )

@@ -10,17 +10,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmtrain.reporting import humanize, lineage, models, svg
-from lmtrain.reporting.corpus import corpus_of, labelled_sets
+from lmtrain.reporting.corpus import corpus_of
+from lmtrain.reporting.labelled import labelled_sets
 from lmtrain.reporting.line import Line
 from lmtrain.reporting.results import predicted, results
 from lmtrain.reporting.stage_graph import stage_graph
 
-TOTAL_TITLES = {
-    "source": "By source",
-    "language": "By language",
-    "license": "By licence",
-    "split": "By split",
-}
+TOTAL_TITLES = {"language": "By language", "split": "By split"}
 
 
 def environment() -> Environment:
@@ -45,8 +41,21 @@ def environment() -> Environment:
         "joined",
     ):
         made.filters[name] = getattr(humanize, name)
-    for name in ("line_chart", "histogram", "interval_bar", "zero_line", "axis_labels"):
+    for name in (
+        "line_chart",
+        "length_histogram",
+        "cluster_histogram",
+        "interval_bar",
+        "zero_line",
+        "axis_labels",
+    ):
         made.globals[name] = getattr(svg, name)
+    made.globals["formats"] = {
+        "documents": humanize.count,
+        "bytes": humanize.size,
+        "words": humanize.compact,
+        "tokens": humanize.compact,
+    }
     made.globals["stage_graph"] = stage_graph
     return made
 

@@ -9,6 +9,8 @@ from lmtrain.config import Resources
 from lmtrain.reporting import figures, page
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.reporting.line import Line
+from lmtrain.reporting.volumes import totals
+from lmtrain.totals import BY_SOURCE_AND_LICENSE
 from lmtrain.watch import Watch
 
 
@@ -39,6 +41,7 @@ def _write(line: Line, name: str, attempt: Attempt, watch: Watch) -> Built:
     gathered = page.gather(line, name)
     drawings = figures.drawings(gathered["corpus"], gathered["pretrainings"], gathered["results"])
     steps = len(drawings) + 1
+    told = {BY_SOURCE_AND_LICENSE: given} if (given := totals(line)) else {}
     with attempt.shard("report") as output:
         html = page.render(gathered).encode()
         output.path("report.html").write_bytes(html)
@@ -48,7 +51,7 @@ def _write(line: Line, name: str, attempt: Attempt, watch: Watch) -> Built:
             figures.save(draw(), output.path(filename))
             output.add(filename, "figure")
             watch.progress(done, steps, "figures")
-        output.stats.update(bytes=len(html), figures=len(drawings), artifacts=len(line.all))
+        output.stats.update(bytes=len(html), figures=len(drawings), artifacts=len(line.all), **told)
     result = attempt.finished("report")
     assert result is not None, "the report was just recorded"
     return Built(result.files, result.stats)

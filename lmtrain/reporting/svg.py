@@ -133,13 +133,62 @@ def _labels(placed: Iterable[tuple[float, str]]) -> Markup:
     return Markup("").join(spans)
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int], *, title: str) -> Markup:
-    """Draw a histogram whose bins stand side by side at equal width, as suits edges on a logarithmic scale.
+def length_histogram(edges: Sequence[float], counts: Sequence[int], *, title: str) -> Markup:
+    """Draw how many documents have which length.
 
     Args:
         edges: of the bins in bytes, one more than counts (or as many, where the last bin is open).
         counts: documents in each bin.
         title: what a person who doesn't see the figure is told.
+    """
+
+    def mark(index: int) -> str:
+        given = index < len(edges) and math.isfinite(edges[index])
+        return humanize.size(edges[index]).replace("bytes", "B") if given else ""
+
+    def tell(index: int, number: int) -> str:
+        return f"{_bin_text(edges, index)}: {humanize.plural(number, 'document')}"
+
+    return _histogram(counts, title, "length of a document", mark, tell, centered=False)
+
+
+def cluster_histogram(edges: Sequence[int], counts: Sequence[int], *, title: str) -> Markup:
+    """Draw how many clusters have which size.
+
+    Args:
+        edges: least documents of a cluster in each bin, and one more.
+        counts: clusters in each bin.
+        title: what a person who doesn't see the figure is told.
+    """
+
+    def mark(index: int) -> str:
+        low, high = edges[index], edges[index + 1] - 1
+        return humanize.count(low) if low == high else f"{humanize.count(low)}–{humanize.count(high)}"
+
+    def tell(index: int, number: int) -> str:
+        return f"{mark(index)} documents: {humanize.plural(number, 'group')}"
+
+    return _histogram(counts, title, "documents in a group", mark, tell, centered=True)
+
+
+def _histogram(
+    counts: Sequence[int],
+    title: str,
+    x_label: str,
+    mark: Callable[[int], str],
+    tell: Callable[[int, int], str],
+    *,
+    centered: bool,
+) -> Markup:
+    """Draw bins side by side at equal width, as suits edges on a logarithmic scale.
+
+    Args:
+        counts: of each bin; empty ones at the ends aren't drawn.
+        title: what a person who doesn't see the figure is told.
+        x_label: what the bins are bins of.
+        mark: text of a bin, or of its lower edge; may be empty.
+        tell: text of a bin and its count, shown on hovering.
+        centered: whether `mark` is of the bin.
     """
     used = [index for index, number in enumerate(counts) if number]
     first, last = used[0], used[-1]
@@ -154,7 +203,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, title: str) -> M
             PLOT_HEIGHT * (1 - number / highest),
             width * 0.92,
             PLOT_HEIGHT * number / highest,
-            f"{_bin_text(edges, first + index)}: {humanize.plural(number, 'document')}",
+            tell(first + index, number),
         )
         for index, number in enumerate(shown)
     )
@@ -167,9 +216,8 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, title: str) -> M
     )
     every = max(1, math.ceil(len(shown) / 4))
     marks = [
-        (index / len(shown), humanize.size(edges[first + index]).replace("bytes", "B"))
-        for index in range(0, len(shown) + 1, every)
-        if first + index < len(edges) and math.isfinite(edges[first + index])
+        ((index + 0.5 * centered) / len(shown), mark(first + index))
+        for index in range(0, len(shown) + (not centered), every)
     ]
     drawing = Markup(
         '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
@@ -178,8 +226,13 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, title: str) -> M
     return Markup(
         '<div class="chart"><div class="y-axis" aria-hidden="true">{}</div><div class="plot-box">{}</div>'
         '<div class="x-axis" aria-hidden="true">{}</div>'
-        '<div class="x-label" aria-hidden="true">length of a document</div></div>'
-    ).format(_labels((1 - value / highest, tick_text(value)) for value in y_ticks), drawing, _labels(marks))
+        '<div class="x-label" aria-hidden="true">{}</div></div>'
+    ).format(
+        _labels((1 - value / highest, tick_text(value)) for value in y_ticks),
+        drawing,
+        _labels(marks),
+        x_label,
+    )
 
 
 def _bin_text(edges: Sequence[float], index: int) -> str:

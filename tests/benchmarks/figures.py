@@ -24,13 +24,13 @@ class Row:
     peer: float | None
     peer_name: str
     ratio: float
-    goal: float
+    goal: float | None
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def met(self) -> bool:
-        """Whether the ratio is what the project asks for."""
-        return self.ratio >= self.goal
+    def met(self) -> bool | None:
+        """Whether the ratio is what the project asks for; None where it asks for nothing."""
+        return None if self.goal is None else self.ratio >= self.goal
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as it stands in the file; figures to four digits."""
@@ -80,7 +80,8 @@ def write(name: str, rows: list[Row], versions: dict[str, str], folder: Path = R
 
 def told(row: Row) -> str:
     """Return a row in one line."""
-    verdict = "met" if row.met else "NOT met"
     theirs = "" if row.peer is None else f" against {row.peer:.4g} of {row.peer_name}"
-    times = f"{row.ratio:.3g} times (goal {row.goal:g}, {verdict})"
+    times = f"{row.ratio:.3g} times"
+    if row.goal is not None:
+        times += f" (goal {row.goal:g}, {'met' if row.met else 'NOT met'})"
     return f"{row.measure}: {row.ours:.4g} {row.unit}{theirs}: {times}"

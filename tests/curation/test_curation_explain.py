@@ -1,7 +1,5 @@
 """Every rule is told for a document, and what is told is what curation does."""
 
-from importlib.util import find_spec
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,7 +76,6 @@ def test_a_table_says_value_threshold_and_field():
     assert told(None) == "kept by every filter"
 
 
-@pytest.mark.skipif(find_spec("jieba") is None, reason="needs jieba: pip install 'lmtrain[zh]'")
 def test_chinese_is_explained():
     rows = explain("数据质量决定了模型能够达到的水平。", CurateConfig(preset="chinese"), LISTS)
     assert next(row for row in rows if row.filter == "language").note.startswith("zh 0.9")

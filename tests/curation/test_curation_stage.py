@@ -1,93 +1,20 @@
 """The stage as a whole: every document accounted for, the same bytes whatever the workers."""
 
-import random
-from importlib.util import find_spec
-from typing import ClassVar
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from made_corpora import corpus, curated, document, edited, prose, rows_of
 
-from lmtrain.building import Attempt, Built, build_once
-from lmtrain.config import Resources, StageConfig
-from lmtrain.curation import linking, stage
+from lmtrain.curation import components, keys, stage
 from lmtrain.curation.config import CurateConfig, ListsConfig
 from lmtrain.curation.judging import upper_halves
 from lmtrain.curation.lists import with_digest
-from lmtrain.errors import RecipeError, StageError
+from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact
-from lmtrain.schemas import CORPUS, DOCUMENTS, DROPPED
-from lmtrain.text import similarity
+from lmtrain.schemas import DOCUMENTS, DROPPED
+from lmtrain.text import nearness, similarity
 from lmtrain.watch import SilentWatch
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
-
-VOCABULARY = (
-    "the of and to in that with have be for this method returns given values array number shape "
-    "result when function input output model data each along axis default parameter object other "
-    "first second mean compute while where large small between before after every window string"
-)
-
-
-class CorpusConfig(StageConfig):
-    """A corpus that a test makes."""
-
-    stage: ClassVar[str] = "ingest"
-    kind: ClassVar[str] = "corpus"
-    name: str
-
-    def label(self, inputs: dict[str, list[str]]) -> str:
-        return self.name
-
-
-def corpus(root: str, name: str, files: list[list[dict[str, str]]]) -> str:
-    """Write documents as a corpus artifact with one file for each list."""
-
-    def work(attempt: Attempt) -> Built:
-        records = []
-        for number, rows in enumerate(files):
-            with attempt.shard(f"documents/{number}") as output:
-                full = [
-                    {"source": name, "license": "MIT", "metadata": "{}", "group": "g", **row} for row in rows
-                ]
-                path = output.path(f"documents-{number}.parquet")
-                table = pa.Table.from_pylist([{"url": None, **row} for row in full], schema=CORPUS)
-                pq.write_table(table, path, row_group_size=40)
-                output.add(path.name, "documents", rows=len(rows), source=name)
-            result = attempt.finished(f"documents/{number}")
-            assert result is not None
-            records += result.files
-        return Built(records, {})
-
-    return build_once(CorpusConfig(name=name), {}, root, work)
-
-
-def document(name: str, text: str, split: str = "train") -> dict[str, str]:
-    return {"id": name, "text": text, "split": split}
-
-
-def prose(seed: int, words: int = 120) -> str:
-    """Text of common English words that no filter minds, each seed its own."""
-    chance = random.Random(seed)
-    return " ".join(chance.choice(VOCABULARY.split()) for _ in range(words)).capitalize() + "."
-
-
-def edited(text: str, places: list[int]) -> str:
-    """Replace words at places, far enough apart to spoil five shingles each."""
-    words = text.split()
-    for place in places:
-        words[place] = f"changed{place}"
-    return " ".join(words)
-
-
-def curated(root: str, files: list[list[dict[str, str]]], resources: Resources, **config) -> Artifact:
-    url = corpus(root, "made", files)
-    return Artifact(stage.build({"corpora": [url]}, CurateConfig(**config), root, resources, SilentWatch()))
-
-
-def rows_of(artifact: Artifact, role: str) -> dict[str, dict]:
-    return {row["id"]: row for table in artifact.tables(role) for row in table.to_pylist()}
 
 
 def mixed_files() -> list[list[dict[str, str]]]:
@@ -143,7 +70,7 @@ def test_signatures_hold_what_a_later_batch_is_compared_by(root, resources):
     assert set(signatures) == set(kept)
     for name, row in signatures.items():
         shingles = similarity.shingles(kept[name]["text"], 5, "en")
-        sketch = similarity.sketch(upper_halves(shingles))
+        sketch = nearness.sketch(upper_halves(shingles))
         assert np.cumsum(row["sketch_gaps"]).tolist() == sketch.tolist()
         keys = similarity.band_keys(similarity.signatures([shingles], 14 * 8), 14, 8)[0]
         assert row["bands"] == (keys >> np.uint64(16)).tolist()
@@ -242,12 +169,18 @@ def test_one_worker_or_two_write_the_same_bytes(tmp_path, resources):
     assert len(hashes[0]) == 5  # the second file has nothing to drop
 
 
-def test_many_ranges_of_keys_and_small_bins_write_the_same_bytes(tmp_path, resources, monkeypatch):
+def test_many_ranges_small_groups_and_small_bins_write_the_same_bytes(tmp_path, resources, monkeypatch):
     """The corpora's size decides how many there are; they decide nothing."""
     hashes = []
-    for name, keys, size in (("one", 4_000_000, 200_000_000), ("many", 300, 1_000)):
-        monkeypatch.setattr(linking, "KEYS_OF_A_RANGE", keys)
-        monkeypatch.setattr(linking, "BIN_BYTES", size)
+    sizes = {
+        (keys, "KEYS_OF_A_RANGE"): 300,
+        (keys, "BYTES_OF_A_TASK"): 1_000,
+        (keys, "GROUP_DOCUMENTS"): 1,
+        (components, "LINKS_OF_A_RANGE"): 40,
+    }
+    for name in ("one", "many"):
+        for (module, size), value in sizes.items() if name == "many" else []:
+            monkeypatch.setattr(module, size, value)
         artifact = curated(str(tmp_path / name), mixed_files(), resources)
         hashes.append([record.sha256 for record in artifact.manifest.files])
         assert artifact.stats["components"] == artifact.stats["clusters"] == 2
@@ -274,65 +207,6 @@ def test_a_build_that_broke_off_goes_on_to_the_same_bytes(tmp_path, resources, m
     assert [r.sha256 for r in resumed.manifest.files] == [r.sha256 for r in undisturbed.manifest.files]
 
 
-@pytest.mark.parametrize(
-    ("splits", "kept"),
-    [
-        ({"a": "train", "b": "validation"}, "b"),
-        ({"a": "train", "b": "test"}, "b"),
-        ({"a": "validation", "b": "test"}, "b"),
-        ({"a": "train", "b": "train"}, "a"),
-    ],
-)
-@pytest.mark.parametrize("exact", [True, False])
-def test_where_copies_cross_splits_the_training_copy_goes(root, resources, splits, kept, exact):
-    """Without another reason the longer one stays, and `a` is longer or has the smaller id."""
-    longer, shorter = prose(1), prose(1) if exact else prose(1).rsplit(" ", 1)[0]
-    rows = [document("a", longer, splits["a"]), document("b", shorter, splits["b"])]
-    artifact = curated(root, [[*rows, document("c", prose(2))]], resources, preset="none")
-    assert set(rows_of(artifact, "documents")) == {kept, "c"}
-    assert artifact.stats["copies_across_splits"] == (splits["a"] != splits["b"])
-    (dropped,) = rows_of(artifact, "dropped").values()
-    assert dropped["detail"] == kept
-
-
-def later(root: str, files: list[list[dict[str, str]]], earlier: Artifact, resources, **config):
-    """Curate a further batch beside an earlier one."""
-    inputs = {"corpora": [corpus(root, f"after-{earlier.address.digest}", files)], "earlier": [earlier.url]}
-    return Artifact(stage.build(inputs, CurateConfig(**config), root, resources, SilentWatch()))
-
-
-def test_a_new_batch_is_compared_with_earlier_ones_without_their_text(root, resources):
-    first = curated(root, [[document("a", prose(1)), document("b", prose(2))]], resources)
-    for record in first.files("documents"):
-        first.open(record).unlink()  # nobody may read it
-    rows = [
-        document("a", prose(7)),
-        document("exact", prose(1), "test"),
-        document("near", prose(2) + " And more of it.", "test"),
-        document("fresh", prose(3)),
-        document("copy", prose(3) + " That was it."),
-    ]
-    second = later(root, [rows[:2], rows[2:]], first, resources)
-    dropped = rows_of(second, "dropped")
-    assert {name: (row["reason"], row["detail"]) for name, row in dropped.items()} == {
-        "a": ("known_id", "a"),
-        "exact": ("exact_copy", "a"),
-        "near": ("near_copy", "b"),
-        "fresh": ("near_copy", "copy"),
-    }
-    assert set(rows_of(second, "documents")) == {"copy"}
-    assert rows_of(second, "documents")["copy"]["cluster_size"] == 2
-    assert second.stats["copies_of_earlier"] == 3
-    third = later(root, [[document("again", prose(3)), document("other", prose(9))]], second, resources)
-    assert {n: row["reason"] for n, row in rows_of(third, "dropped").items()} == {"again": "near_copy"}
-
-
-def test_earlier_batches_with_other_signatures_are_refused(root, resources):
-    first = curated(root, [[document("a", prose(1))]], resources, deduplication={"bands": 7})
-    with pytest.raises(RecipeError, match=r"deduplication.bands is 14, but 7 in the earlier documents"):
-        later(root, [[document("b", prose(2))]], first, resources)
-
-
 def test_no_copy_is_removed_for_one_that_is_far_from_it(root, resources):
     """A chain of edits: neighbours are alike, the ends aren't."""
     chain = [edited(prose(5, 200), list(range(10, 10 + 12 * step, 12))) for step in range(12)]
@@ -344,17 +218,11 @@ def test_no_copy_is_removed_for_one_that_is_far_from_it(root, resources):
     assert len(kept) > 1
     for name, row in dropped.items():
         assert row["detail"] in kept
-        near = similarity.jaccard(
+        near = nearness.jaccard(
             *(similarity.shingles(texts[each], 5, "en") for each in (name, row["detail"]))
         )
         assert near >= 0.8
         assert row["value"] == pytest.approx(near, abs=0.01)
-
-
-def test_short_documents_without_words_are_not_each_others_copies(root, resources):
-    rows = [document(f"d{n}", "?" * (n + 1)) for n in range(5)]
-    artifact = curated(root, [rows], resources, preset="none")
-    assert artifact.stats["kept"] == 5
 
 
 def test_text_of_twenty_dropped_documents_a_reason_is_kept_or_of_all(root, tmp_path, resources):
@@ -384,7 +252,6 @@ def test_thresholds_of_the_recipe_replace_those_of_the_preset(root, resources):
     assert artifact.stats["kept"] == 2
 
 
-@pytest.mark.skipif(find_spec("jieba") is None, reason="needs jieba: pip install 'lmtrain[zh]'")
 def test_chinese_is_kept_and_copies_of_it_are_found(root, resources):
     text = (
         "数据质量决定了模型能够达到的水平。我们在这里介绍一种清洗中文语料的方法，它先识别语言，再检查重复的句子。"

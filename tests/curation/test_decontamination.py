@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_curation_stage import CorpusConfig, corpus, document, prose, rows_of
+from made_corpora import CorpusConfig, corpus, document, prose, rows_of
 
 from lmtrain.building import Attempt, Built, build_once
 from lmtrain.curation import stage

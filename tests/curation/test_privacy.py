@@ -34,7 +34,9 @@ PIECES = re.split(
     "DE89370400440532013000|AKIA|AKIAIOSFODNN7EXAMPLE|ghp_|"
     "16C7e42F292c6912E7710c838347Ae178B4a|xoxb-12|"
     "eyJhbGciOiJIUzI1NiJ9|-----BEGIN |RSA |PRIVATE KEY-----|-----END |\x00|\ud800|\U0001f600|٣|İ|ſ|"
-    "<EMAIL>|<PHONE>|,|，",
+    "<EMAIL>|<PHONE>|,|，| at |(at)| AT | [at] |（at）| dot |(dot)|. dot |joe at x dot com|mail |"
+    "１３８|００１３|８０００|＠|ａ|．|（０１０）|（86）|00 44 |86-10-|—|"
+    "110101650513123|110101 19900307 1233|gb82 |west |de89|npm_|pypi-AgE|4111.1111.1111.1111|card |%eth0",
 )
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 NUMBERS = st.text(st.sampled_from("0123456789" * 2 + "18 -.+()/ "), max_size=50)
@@ -213,7 +215,8 @@ HOSTILE = re.split(
     r"\|",
     "-a|a|@|a@|a.|..|1|1 |1.|12-|0 |(|(1|+1|+|2001:|:|AB12|A1|a@a.|"
     "-----BEGIN PRIVATE KEY-----\n|eyJaaaaaaaaaa.|"
-    "sk-|_|éa|tel |a@x.com|8.8.8.8|1234 |中1|13800138000|- |--|-----B|xoxb-|a@b.cc_|github_|ghp_a",
+    "sk-|_|éa|tel |a at b dot |(at)a|a at a.|a@x.com|8.8.8.8|1234 |中1|13800138000|- |--|"
+    "-----B|xoxb-|a@b.cc_|github_|ghp_a",
 )
 
 
@@ -251,4 +254,4 @@ widest_of = [widest(rule) for rule in RULES]
 
 
 def test_every_other_pattern_has_a_longest_match():
-    assert all(widest_of[number] < 100 for number in range(len(RULES)) if number not in CROSSED)
+    assert all(widest_of[number] < 256 for number in range(len(RULES)) if number not in CROSSED)

@@ -14,9 +14,9 @@ import pytest
 from lmtrain.curation.privacy.config import KINDS
 from lmtrain.curation.privacy.finding import find
 
-FLOORS = {"email": (0.95, 0.93), "phone": (1.0, 0.95)}
-"""Least precision and recall where not all is found: `joe at example dot com`, an address of Chinese
-characters, `reply-to=` taken for a part of the address behind it, a number that nothing marks as one."""
+FLOORS = {"email": (0.97, 0.96), "phone": (1.0, 0.97)}
+"""Least precision and recall where not all is found: an address of Chinese characters, `reply-to=` taken for
+a part of the address behind it, a number that nothing marks as one."""
 
 ALL = (1.0, 1.0)
 """For kinds with a checksum or a form of their own."""
@@ -61,6 +61,6 @@ def test_precision_and_recall_reach_their_floors(language):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_set_is_large_and_half_of_it_is_hard_negatives(language):
     items = list(labelled(language))
-    assert len(items) >= 150
-    assert sum(not spans for _, spans in items) >= 60
+    assert len(items) >= 260
+    assert sum(not spans for _, spans in items) >= 110
     assert all(sum(kind == k for _, spans in items for *_, k in spans) >= 5 for kind in KINDS)

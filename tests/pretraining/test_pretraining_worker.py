@@ -29,13 +29,16 @@ def pretrained(line, tmp_path):
         "resources": Resources(workers=1, compile=False),
         "shards": line.shards_url,
         "tokenizer": line.tokenizer_url,
+        "removed": None,
     }
     return train(spec, Process()), attempt
 
 
 def test_it_learns_and_its_model_opens_without_code_of_ours(line, pretrained):
     figures, attempt = pretrained
-    chance = math.log2(len(line.tokenizer)) / bytes_per_target(Artifact(line.shards_url), "validation")
+    chance = math.log2(len(line.tokenizer)) / bytes_per_target(
+        Artifact(line.shards_url).stats["by_split"]["validation"]
+    )
     assert figures["validation_bits_per_byte"] < 0.6 * chance
     assert figures["steps"] == 40
     weights = [record for record in attempt.finished("model").files if record.role == "weights"]

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from lmtrain import statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
+from lmtrain.curation.decontamination import CONTAMINATION
 from lmtrain.graph import Node, nodes_of
 from lmtrain.recipe import Recipe, parse_recipe
 from lmtrain.schemas import CORPUS, DOCUMENTS, DROPPED, LABELLED, REJECTED, SAMPLES
@@ -144,7 +145,31 @@ DROPPED_COUNTS = {
     "gopher_repetition/top_2_gram": 930,
     "exact_duplicates/copy": 3_805,
     "near_duplicates/copy": 2_600,
+    "decontamination/contaminated": 40,
 }
+
+LICENSE_SHARES = {"BSD-3-Clause": 0.61, "Apache-2.0": 0.27, "PSF-2.0": 0.07, "MIT": 0.048, "unknown": 0.002}
+
+
+def _shares(documents: int, size: int, parts: dict[str, float], **more: int) -> dict[str, dict[str, int]]:
+    """Deal documents and bytes, with a sixth as many words, to keys."""
+    whole = {"documents": documents, "bytes": size, "words": size // 6, **more}
+    return {key: {unit: int(number * part) for unit, number in whole.items()} for key, part in parts.items()}
+
+
+def _by_source(source: str, documents: int, size: int, **more: int) -> dict[str, Any]:
+    return {source: _shares(documents, size, LICENSE_SHARES, **more)}
+
+
+def _touched(node: Node, output: ShardOutput, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Write which dropped documents touched an example of the recipe's first labelled set."""
+    set_name = "mood" if node.config.model_dump()["preset"] == "chinese" else "package"
+    touched = [
+        {"id": row["id"], "example": f"test-{number % 2}", "data_set": set_name, "runs": 3}
+        for number, row in enumerate(rows)
+    ]
+    _write(output, "contamination.parquet", "contamination", CONTAMINATION, touched)
+    return {"evaluation_items": 160, "evaluation_items_too_short": 12}
 
 
 def _documents(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
@@ -174,25 +199,35 @@ def _documents(node: Node, output: ShardOutput, chinese: bool, effects: dict) ->
     edges = [32 * 2**power for power in range(12)]
     counts = [0, 300, 2600, 6100, 6300, 4200, 1900, 700, 230, 60, 10]
 
-    def shares(parts: dict[str, float]) -> dict[str, dict[str, int]]:
-        return {
-            key: {"documents": int(kept * part), "bytes": int(kept_bytes * part)}
-            for key, part in parts.items()
-        }
-
+    languages = {"zh": 0.99, "en": 0.01} if chinese else {"en": 0.994, "de": 0.004, "zh": 0.002}
     return {
         "read": 40_000,
         "kept": kept,
         "dropped": DROPPED_COUNTS,
         "funnel": funnel,
-        "by_source": shares({source: 1.0}),
-        "by_license": shares(
-            {"BSD-3-Clause": 0.61, "Apache-2.0": 0.27, "PSF-2.0": 0.07, "MIT": 0.048, "": 0.002}
-        ),
-        "by_language": shares(
-            {"zh": 0.99, "en": 0.01} if chinese else {"en": 0.994, "de": 0.004, "zh": 0.002}
-        ),
-        "by_split": shares({"train": 0.9, "validation": 0.05, "test": 0.05}),
+        "by_source": _shares(kept, kept_bytes, {source: 1.0}),
+        "by_license": _shares(kept, kept_bytes, LICENSE_SHARES),
+        "by_language": _shares(kept, kept_bytes, languages),
+        "by_split": _shares(kept, kept_bytes, {"train": 0.9, "validation": 0.05, "test": 0.05}),
+        "by_source_and_license": {
+            "read": _by_source(source, 40_000, 17_600_000),
+            "dropped": _by_source(source, 40_000 - kept, 17_000_000 - kept_bytes),
+            "kept": _by_source(source, kept, kept_bytes),
+        },
+        "rewritten": {
+            "c4": {"documents": 900, "bytes": 600_000, "words": 90_000}
+            | {"removed": {"policy": 40, "unpunctuated": 9_000, "javascript": 0}},
+            "privacy": {"documents": 12, "bytes": 90, "words": 12, "removed": {"email": 14, "phone": 1}},
+        },
+        "taken": {
+            key: {"documents": number, "bytes": number * 250, "words": number * 40}
+            for key, number in DROPPED_COUNTS.items()
+        },
+        "cluster_sizes": {"2": 1_500, "3": 300, "4": 80, "7": 20, "150": 2},
+        "largest_clusters": [
+            {"id": rows[number]["id"], "documents": 150, "file": "part-00000.parquet"} for number in range(2)
+        ],
+        **_touched(node, output, [row for row in dropped if row["filter"] == "decontamination"]),
         "lengths": {"edges": edges, "counts": counts},
         "clusters": 1_902,
         "copies_across_splits": 35,
@@ -253,7 +288,10 @@ def _shards(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
         }
         for split, part in parts.items()
     }
-    return {"by_split": by_split, "by_source": {}, "bytes_per_token": 3.38}
+    source = node.inputs["documents"][0].inputs["corpora"][0].label
+    tokenized = _by_source(source, 22_360, 13_200_000, tokens=3_900_000)
+    stats = {"by_split": by_split, "by_source": {}, "bytes_per_token": 3.38}
+    return stats | {"by_source_and_license": {"tokenized": tokenized}}
 
 
 def _model(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:

@@ -62,6 +62,6 @@ def test_a_chart_of_few_or_equal_points_is_drawn_without_nan(points):
 
 
 def test_a_histogram_shows_the_bins_in_use():
-    drawn = svg.histogram([1, 10, 100, 1000, 10_000], [0, 5, 0, 2], title="lengths")
+    drawn = svg.length_histogram([1, 10, 100, 1000, 10_000], [0, 5, 0, 2], title="lengths")
     assert drawn.count("<rect") == 3
     assert "10 bytes to 100 bytes: 5 documents" in drawn

@@ -1,7 +1,6 @@
 """Words and sentences: what they are, and that the fast spans are the same words."""
 
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -19,8 +18,6 @@ from lmtrain.text.spans import (
     hash_words,
     word_spans,
 )
-
-needs_jieba = pytest.mark.skipif(find_spec("jieba") is None, reason="needs jieba: pip install 'lmtrain[zh]'")
 
 TEXTS = st.text(st.sampled_from("ab1_.'’-…# \n\t中文カé①\u0301\u200b\x00\U00020000\U000e0100٣"), max_size=40)
 
@@ -45,7 +42,6 @@ def test_chinese_words_by_characters_keep_latin_words_whole():
     assert words("カタ仮名", "ja") == ["カ", "タ", "仮", "名"]
 
 
-@needs_jieba
 def test_chinese_words_by_jieba():
     assert words("我们使用 TiDB 数据库。", "zh") == ["我们", "使用", "TiDB", "数据库", "。"]
 
@@ -71,7 +67,6 @@ def test_spans_are_the_words(language, segmenter, text):
     ]
 
 
-@needs_jieba
 @settings(max_examples=30, deadline=None)
 @given(text=st.text(st.sampled_from("我们使用数据库 TiDB5.0。\n\t，的"), max_size=30))
 def test_spans_of_jieba_are_its_words(text):

@@ -10,25 +10,27 @@ import numpy as np
 
 from lmtrain.text.kernels import kernel
 
-API_KEY, EMAIL, IBAN, CHINESE_ID, CARD, IPV6, IPV4, PHONE = range(8)
+API_KEY, EMAIL, IBAN, CHINESE_ID, CARD, IPV6, IPV4, PHONE, SPELLED = range(9)
 """Rules, by their place in `patterns.RULES`."""
 
-WORD, DIGIT, HEX, LOCAL, UPPER, GAP, SIGN, ANCHOR = (1 << bit for bit in range(8))
+WORD, DIGIT, HEX, LOCAL, GAP, SIGN, ANCHOR = (1 << bit for bit in range(7))
 """Bits of `CLASSES`."""
 
 _GAP_CHARACTERS = "-. /()"
 _KEYS = (
     *("AK.IA", "AS.IA", "AI.za", "ghp_.", "gho_.", "ghu_.", "ghs_.", "ghr_.", "github_.", "glpat-.", "hf_."),
-    *("xox.", "xapp-.", "sk_.", "rk_.", "sk-.", "eyJ.", "-----B."),
+    *("xox.", "xapp-.", "sk_.", "rk_.", "sk-.", "eyJ.", "-----B.", "npm_.", "pypi-."),
 )
 """How API keys begin. The character before the dot is one that is rare, so that few places are looked at."""
 
 _ANCHORS = [key.index(".") - 1 for key in _KEYS]
+_ATS = ("at", "At", "aT", "AT")
+"""What stands for an `@` in an address that is spelled out."""
 
 
 def _classes() -> np.ndarray:
     table = np.zeros(128, dtype=np.uint8)
-    anchors = {key[anchor] for key, anchor in zip(_KEYS, _ANCHORS, strict=True)}
+    anchors = {key[anchor] for key, anchor in zip(_KEYS, _ANCHORS, strict=True)} | {at[1] for at in _ATS}
     for point in range(128):
         character = chr(point)
         table[point] = (
@@ -36,7 +38,6 @@ def _classes() -> np.ndarray:
             | DIGIT * character.isdigit()
             | HEX * (character in "0123456789abcdefABCDEF")
             | LOCAL * (character.isalnum() or character in "_!#$%&'*+/=?^`{|}~-")
-            | UPPER * character.isupper()
             | GAP * (character in _GAP_CHARACTERS)
             | SIGN * (character.isdigit() or character in "@+(" or character in anchors)
             | ANCHOR * (character in anchors)
@@ -53,9 +54,14 @@ _PREFIXES = np.array(
 _OFFSETS = np.array(_ANCHORS, dtype=np.int64)
 _PAIRS = np.zeros(1 << 14, dtype=np.bool_)
 _PAIRS[[ord(key[at - 1]) | ord(key[at]) << 7 for key, at in zip(_KEYS, _ANCHORS, strict=True)]] = True
+_PAIRS[[ord(at[0]) | ord(at[1]) << 7 for at in _ATS]] = True
 _AT, _PLUS, _DOT, _COLON, _DASH, _SPACE = (ord(c) for c in "@+.:- ")
 _ZERO, _ONE, _TWO, _THREE, _SIX, _EIGHT = (ord(c) for c in "012368")
+_SMALL_T, _T, _SMALL_D, _D, _SMALL_O, _UNDERSCORE = (ord(c) for c in "tTdDo_")
 _DIGITS_OF_CARD = 13
+_SPELLED_LOCAL = 32
+_SPELLED_LABEL = 31
+_SPELLED_DOTS = 2
 _DIGITS_OF_PHONE = 7
 
 
@@ -96,7 +102,7 @@ def _start_of_local_part(points, at):
 @kernel
 def _is_gap(points, place):
     point = _at(points, place)
-    return _is(points, place, GAP) or point == 0xA0 or point == 0x2011 or point == 0x2013
+    return _is(points, place, GAP) or point in (0xA0, 0x2011, 0x2013, 0x2014)
 
 
 @kernel
@@ -187,14 +193,14 @@ def _rules_of_digits(points, start, end):
     if _begins_ipv6(points, start):
         rules |= 1 << IPV6
     after = _at(points, end)
-    if length == 18 or (length == 17 and (after == 88 or after == 120)):  # X, x
-        rules |= 1 << CHINESE_ID
+    in_groups = after in (_SPACE, _DASH)
+    if length in (15, 18) or (length == 17 and (after == 88 or after == 120)) or (length == 6 and in_groups):
+        rules |= 1 << CHINESE_ID  # 88, 120: X, x
     ahead = _digits_ahead(points, start)
     if ahead >= _DIGITS_OF_PHONE and _begins_phone(points, start, end):
         rules |= 1 << PHONE
-    if ahead == _DIGITS_OF_CARD and (
-        _DIGITS_OF_CARD <= length <= 19 or (length in (4, 6) and after in (_SPACE, _DASH))
-    ):
+    behind = _is_gap(points, start - 1) and _is(points, start - 2, DIGIT)
+    if ahead == _DIGITS_OF_CARD and length <= 19 and (not behind or length >= 4):
         rules |= 1 << CARD
     return rules
 
@@ -209,27 +215,121 @@ def _begins_phone_with_sign(points, place):
 
 @kernel
 def _is_iban_start(points, digits):
-    """Tell whether two capital letters stand alone before these digits."""
+    """Tell whether two letters stand alone before these digits."""
     return (
-        _is(points, digits - 1, UPPER)
-        and _is(points, digits - 2, UPPER)
+        _is_letter(points, digits - 1)
+        and _is_letter(points, digits - 2)
         and not _is(points, digits - 3, WORD)
         and _is(points, digits + 1, DIGIT)
     )
 
 
 @kernel
+def _is_letter(points, place):
+    return 65 <= _at(points, place) & ~np.uint32(32) <= 90
+
+
+@kernel
+def _opens(point):
+    return point in (40, 60, 91, 123, 0xFF08)  # ( < [ { and the wide (
+
+
+@kernel
+def _closes(point):
+    return point in (41, 62, 93, 125, 0xFF09)
+
+
+@kernel
+def _before_at(points, start, end):
+    """Return the place before an `at` from `start` to `end` that may stand for an `@`, or -1.
+
+    It stands in brackets, or between spaces and before a word that a dot may follow.
+    """
+    left = start - 1 - (_at(points, start - 1) == _SPACE)
+    right = end + (_at(points, end) == _SPACE)
+    if left >= 0 and _opens(points[left]) and _closes(_at(points, right)):
+        place = left - 1
+        while place >= left - 2 and _at(points, place) == _SPACE:
+            place -= 1
+        return place
+    if _at(points, start - 1) != _SPACE or _at(points, end) != _SPACE:
+        return -1
+    word = end + 1
+    while word <= end + 1 + _SPELLED_LABEL and (_is(points, word, WORD) or _at(points, word) == _DASH):
+        word += 1
+    return start - 2 if _may_be_dot(points, word) else -1
+
+
+@kernel
+def _may_be_dot(points, place):
+    """Tell whether `.x`, ` dot `, `(` or ` (` stands here."""
+    if _at(points, place) == _SPACE:
+        after = _at(points, place + 1)
+        return _opens(after) or after == _SPACE or _is_dot_between(points, place + 5)
+    here = _at(points, place)
+    return _opens(here) or (here == _DOT and _is(points, place + 1, WORD))
+
+
+@kernel
+def _start_of_spelled(points, t):
+    """Return where an address begins whose `at` ends with this `t`, or -1."""
+    start = _start_of_name(points, _before_at(points, t - 1, t + 1))
+    for _ in range(_SPELLED_DOTS):
+        before = start
+        if start > 0 and _is_dot_between(points, start):
+            before = _start_of_name(points, start - 6)
+        if before < 0:
+            break
+        start = before
+    return start
+
+
+@kernel
+def _start_of_name(points, end):
+    """Return where what may stand before an `@` begins that ends here, or -1."""
+    place = end
+    while end - place < _SPELLED_LOCAL and (
+        _is(points, place, WORD) or _at(points, place) in (_PLUS, _DASH, _DOT)
+    ):
+        place -= 1
+    first = place + 1
+    goes_on = _is(points, place, WORD) or _at(points, place) in (_PLUS, _DASH, _DOT)
+    alone = first <= end and not goes_on and _is(points, first, WORD)
+    return first if alone and points[first] != _UNDERSCORE else -1
+
+
+@kernel
+def _is_dot_between(points, start):
+    """Tell whether ` dot ` stands before this place, in capital or small letters."""
+    return (
+        _at(points, start - 1) == _SPACE
+        and _at(points, start - 5) == _SPACE
+        and _at(points, start - 4) | 32 == _SMALL_D
+        and _at(points, start - 3) | 32 == _SMALL_O
+        and _at(points, start - 2) | 32 == _SMALL_T
+    )
+
+
+@kernel
+def _is_inside_word(points, place):
+    """Tell whether the `t` of an `at` is one of a longer word: `that`, `atom`."""
+    t = points[place] | 32 == _SMALL_T
+    return t and (_is(points, place + 1, WORD) or _is(points, place - 2, WORD))
+
+
+@kernel
 def _next_sign(points, place):
     """Return the next place to look at: a digit, a sign, or a rare pair of characters of a key's prefix."""
+    before = _at(points, place - 1)
     for here in range(place, len(points)):
         point = points[here]
         bits = CLASSES[point] if point < 128 else 0
         if bits & SIGN:
             if not bits & ANCHOR:
                 return here
-            before = _at(points, here - 1)
-            if before < 128 and _PAIRS[before | point << 7]:
+            if before < 128 and _PAIRS[before | point << 7] and not _is_inside_word(points, here):
                 return here
+        before = point
     return len(points)
 
 
@@ -244,6 +344,9 @@ def _candidate(points, place):
         if not _is(points, place - 1, WORD):
             return _rules_of_digits(points, place, end), place, end
         return (1 << IBAN if _is_iban_start(points, place) else 0), place - 2, end
+    if point in (_SMALL_T, _T):
+        start = _start_of_spelled(points, place)
+        return (1 << SPELLED if start >= 0 else 0), start, place + 1
     if point == _AT or _is(points, place, ANCHOR):
         start = _start_of_local_part(points, place) if point == _AT else _start_of_key(points, place)
         rule = EMAIL if point == _AT else API_KEY

@@ -102,6 +102,23 @@ def is_chinese_id(number: str) -> bool:
     return "10X98765432"[total % 11] == number[17].upper()
 
 
+def is_old_chinese_id(number: str) -> bool:
+    """Tell whether 15 digits may be a Chinese identity number as given out until 1999 (GB 11643-1989).
+
+    Province and prefecture may exist (GB/T 2260 numbers prefectures up to 70, and
+    90 for counties without one), the birth date is a day of the twentieth century,
+    and the serial number isn't 0. There is no check digit.
+    """
+    prefecture = int(number[2:4])
+    if int(number[:2]) not in PROVINCES or not (1 <= prefecture <= 70 or prefecture == 90):
+        return False
+    try:
+        date(1900 + int(number[6:8]), int(number[8:10]), int(number[10:12]))
+    except ValueError:
+        return False
+    return number[12:] != "000"
+
+
 def is_iban(account: str) -> bool:
     """Tell whether an account number has its country's length and is 1 modulo 97 (ISO 13616)."""
     if IBAN_LENGTHS.get(account[:2]) != len(account):

@@ -13,6 +13,7 @@ import numpy as np
 
 from lmtrain.curation.privacy.candidates import EMAIL, candidates
 from lmtrain.curation.privacy.config import KINDS, Kind
+from lmtrain.curation.privacy.folding import folded
 from lmtrain.curation.privacy.patterns import RULES, START_OF_EMAIL
 from lmtrain.text.characters import code_points
 
@@ -33,8 +34,8 @@ def find(text: str, kinds: Collection[Kind] = KINDS, points: np.ndarray | None =
 
     Where two matches overlap, that of the earlier rule in `patterns.RULES`
     stands: API keys, addresses, IBANs, Chinese identity numbers, cards, IPv6,
-    IPv4, telephones. Matches of one rule are those that a search from left to
-    right finds. The time is linear in the text.
+    IPv4, telephones, addresses spelled out. Matches of one rule are those that a
+    search from left to right finds. The time is linear in the text.
 
     Args:
         text: any string.
@@ -44,7 +45,10 @@ def find(text: str, kinds: Collection[Kind] = KINDS, points: np.ndarray | None =
     Returns:
         Matches in the order of the text, without overlaps.
     """
-    rules, places = candidates(code_points(text) if points is None else points)
+    given = code_points(text) if points is None else points
+    searched = folded(text, given)
+    rules, places = candidates(given if searched is text else code_points(searched))
+    text = searched
     ends = [0] * len(RULES)
     found: list[_Found] = []
     for number, place in zip(rules.tolist(), places.tolist(), strict=True):
@@ -67,6 +71,7 @@ def _resumed(text: str, number: int, end: int) -> int | None:
 
 def find_plain(text: str, kinds: Collection[Kind] = KINDS) -> list[Match]:
     """Define `find`: search the text for each rule; what a rule's check refuses hides nothing behind it."""
+    text = folded(text, code_points(text))
     numbers = [number for number, rule in enumerate(RULES) if rule.kind in kinds]
     return _without_overlaps([found for number in numbers for found in _searched(text, number)])
 

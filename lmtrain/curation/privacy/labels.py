@@ -47,8 +47,29 @@ TELEPHONE = Label(
 )
 """A number of seven digits or more behind these is a telephone's, however it is written."""
 
+MAIL = Label(
+    "email mail mailto", "address at id is me to", "邮箱 郵箱 邮件 郵件 电邮 電郵 邮址 信箱", "地址 是 为 為"
+)
+"""Behind these `joe at example.com` is an address, not a place where somebody is."""
+
+IDENTITY = Label(
+    "citizen id identity passport resident",
+    "card is no nr number old the",
+    "身份证 身份證 证件 證件 居民 公民",
+    "号码 號碼 号 號 是 为 為",
+)
+"""A number of 15 digits behind these may be an identity number."""
+
+CARD_WORDS = Label(
+    "amex card cards credit debit mastercard payment unionpay visa",
+    "account is no nr number numbers",
+    "卡 卡号 卡號 账号 賬號 帐号 銀聯 银联",
+    "号码 號碼 号 號 是 为 為",
+)
+"""A number behind these may be a card's, in whatever groups its digits are written."""
+
 NUMBERED = Label(
-    "barcode id invoice isbn issn item order part qq serial sku ticket tracking uid #",
+    "barcode id imei invoice isbn issn item order part qq serial sku ticket tracking uid #",
     "id is no nr number numbers",
     "编号 編號 单号 單號 订单 訂單 流水 学号 學號 工号 工號 群号 群號 序列 qq qq群 条码 條碼 快递",
     "号码 號碼 号 號 是 为 為",
@@ -56,9 +77,9 @@ NUMBERED = Label(
 """A number behind these is neither a telephone's nor a card's, though it looks like one."""
 
 VERSION = Label(
-    "appendix build chapter chrome chromium clause edge exim figure firefox firmware kernel mozilla opera "
-    "paragraph postfix release releases revision safari section sections sendmail table v ver version "
-    "versions",
+    "appendix build chapter chrome chromium clause edge excel exim figure firefox firmware java jdk kernel "
+    "mozilla office openssl opera paragraph php postfix python release releases revision safari section "
+    "sections sendmail table v ver version versions",
     "is no number to",
     "§ 第 版本 版 固件 章 节 節 条 條 图 圖 表",
     "号 號 是 为 為",

@@ -17,8 +17,10 @@ Where datatrove 0.10.1 is followed and where it isn't:
   `version 1.2.3.4`, `section 1.2.3.4`, `lib-1.2.3.4`, `1.2.3.4.tar.gz`, `1.2.3.4-rc1`.
   Kept beside what is private: multicast, and all of 192.0.0.0/24.
 
-Not looked for: Chinese identity numbers of 15 digits (they have no checksum)
-and addresses spelled out (`joe at example dot com`).
+- Addresses are found spelled out: `joe [at] example.com`, `joe at example dot com`,
+  and behind a word for e-mail `joe at example.com`.
+
+Wide digits, letters and `＠` (`１３８…`) are taken for ASCII's: `finding.folded`.
 """
 
 import re
@@ -27,15 +29,15 @@ from dataclasses import dataclass
 
 from lmtrain.curation.privacy import checks
 from lmtrain.curation.privacy.config import Kind
-from lmtrain.curation.privacy.labels import NUMBERED, TELEPHONE, VERSION
+from lmtrain.curation.privacy.labels import CARD_WORDS, IDENTITY, MAIL, NUMBERED, TELEPHONE, VERSION
 
 _LETTER = r"A-Za-z0-9_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u036f\u0370-\u052f"
 _ATEXT = _LETTER + r"!#$%&'*+/=?^`{|}~\-"
 _LABEL = _LETTER.replace("_", "")
 _ALONE = r"(?<![A-Za-z0-9_])"
 _END = r"(?![A-Za-z0-9_])"
-_GAP = r"[-. \u00a0\u2011\u2013]"
-_GAPS = r"[-. /()\u00a0\u2011\u2013]"
+_GAP = r"[-. \u00a0\u2011\u2013\u2014]"
+_GAPS = r"[-. /()\u00a0\u2011\u2013\u2014]"
 
 _HEX = r"[0-9A-Fa-f]"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -49,6 +51,25 @@ EMAIL = re.compile(
 START_OF_EMAIL = re.compile(rf"(?<![{_LETTER}])[{_LETTER}]")
 _PICTURE = re.compile(r"@[0-9](?:\.[0-9])?x\.(?:avif|gif|ico|jpe?g|pdf|png|svg|webp)\Z")
 
+_OPEN, _CLOSE = r"[\[({<\uff08]", r"[\])}>\uff09]"
+_SPELLED_DOT = rf"(?:\.| {{0,2}}{_OPEN} ?(?:dot|\.) ?{_CLOSE} {{0,2}}| dot )"
+SPELLED = re.compile(
+    r"(?<![A-Za-z0-9_.+-])(?:[A-Za-z0-9][A-Za-z0-9_.+-]{0,31} dot ){0,2}"
+    r"(?P<local>[A-Za-z0-9][A-Za-z0-9_.+-]{0,31})"
+    rf"(?: {{0,2}}{_OPEN} ?at ?{_CLOSE} {{0,2}}|(?P<plain> at ))"
+    rf"(?P<domain>(?P<first>[A-Za-z0-9-]{{1,31}})(?:{_SPELLED_DOT}[A-Za-z0-9-]{{1,31}}){{0,2}}"
+    rf"{_SPELLED_DOT}(?P<last>[A-Za-z]{{2,12}}))(?![A-Za-z0-9_-])",
+    re.IGNORECASE | re.ASCII,
+)
+_SPELLED_ENDS = "ac biz cn co com de edu es eu fr gov hk info io jp kr mil net nl org ru sg tw uk"
+"""Last labels with which `joe at example dot com` is an address, where every word could be a plain one."""
+_NO_LOCAL_PART = (
+    "a all and are available be been but check data email found go here i is it just live look looking mail "
+    "me more not now of one online only or out page read register see shop sign site sold store them there "
+    "time up us visit was website were work worked working works"
+)
+_NO_DOMAIN = "a an any each every her his its my no one our that the their this your"
+
 IPV4 = re.compile(
     rf"{_ALONE}(?<![0-9]\.)(?<![A-Za-z][-_]){_OCTET}(?:\.{_OCTET}){{3}}{_END}(?!\.[0-9])"
     r"(?![-.~+]?(?:alpha|beta|dev|final|rc|snapshot|ubuntu|deb|dfsg|orig|el[0-9]|fc[0-9]))"
@@ -57,18 +78,21 @@ IPV4 = re.compile(
 )
 
 IPV6 = re.compile(
-    r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{0,40}"
+    r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{0,40}(?:(?:\.[0-9]{1,3}){3}(?!\.[0-9]))?"
     r"(?<!(?<!:):)(?![0-9A-Za-z_]|:[0-9A-Za-z])"
 )
 
 _CARD_GROUPS = (
-    r"[0-9]{13,19}|[0-9]{4}(?P<a>[ -])[0-9]{4}(?P=a)[0-9]{4}(?P=a)[0-9]{1,4}(?:(?P=a)[0-9]{1,3})?"
-    r"|[0-9]{4}(?P<b>[ -])[0-9]{6}(?P=b)[0-9]{4,5}|[0-9]{6}[ -][0-9]{13}"
+    r"[0-9]{13,19}|[0-9]{4}(?P<a>[- .\u00a0])[0-9]{4}(?P=a)[0-9]{4}(?P=a)[0-9]{1,4}(?:(?P=a)[0-9]{1,3})?"
+    r"|[0-9]{4}(?P<b>[ -])[0-9]{6}(?P=b)[0-9]{4,5}|[0-9]{6}[ -][0-9]{13}|[0-9]{8}[ -][0-9]{8}"
+    rf"|(?P<labelled>(?<![0-9]{_GAP})[0-9](?>(?:{_GAP}{{0,2}}[0-9]){{12,18}})(?!{_GAP}{{0,2}}[0-9]))"
 )
 CARD = re.compile(rf"{_ALONE}(?<![0-9][-.,])(?<![A-Za-z]-)(?:{_CARD_GROUPS}){_END}(?![-.,][0-9])")
 
 CHINESE_ID = re.compile(
-    rf"{_ALONE}(?<![0-9][-.,])[1-9][0-9]{{5}}(?:19|20)[0-9]{{2}}[01][0-9][0-3][0-9]{{4}}[0-9Xx]{_END}"
+    rf"{_ALONE}(?<![0-9][-.,])[1-9][0-9]{{5}}(?:"
+    rf"(?P<apart>[ -]?)(?:19|20)[0-9]{{2}}[01][0-9][0-3][0-9](?P=apart)[0-9]{{3}}[0-9Xx]"
+    rf"|(?P<old>[0-9]{{2}}[01][0-9][0-3][0-9]{{4}})){_END}(?![-.,][0-9])"
 )
 
 _ACCOUNTS = {
@@ -79,7 +103,10 @@ _ACCOUNTS = {
     )
     for letter in sorted({country[0] for country in checks.IBAN_LENGTHS})
 }
-IBAN = re.compile(rf"{_ALONE}(?:{'|'.join(f'{x}(?:{accounts})' for x, accounts in _ACCOUNTS.items())}){_END}")
+IBAN = re.compile(
+    rf"{_ALONE}(?:{'|'.join(f'{x}(?:{accounts})' for x, accounts in _ACCOUNTS.items())}){_END}",
+    re.IGNORECASE | re.ASCII,
+)
 
 _JWT = r"eyJ[A-Za-z0-9_-]{10,}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}+"
 _PRIVATE_KEY = (
@@ -88,8 +115,8 @@ _PRIVATE_KEY = (
 )
 API_KEY = re.compile(
     r"(?<![A-Za-z0-9_-])(?:A(?:KIA|SIA)(?P<aws>[A-Z0-9]{16})(?![A-Za-z0-9])"
-    r"|(?:gh[pousr]_|hf_)(?P<token>[A-Za-z0-9]{30,}+)"
-    r"|(?:github_pat_|glpat-)(?P<long>[A-Za-z0-9_-]{20,}+)"
+    r"|(?:gh[pousr]_|hf_|npm_)(?P<token>[A-Za-z0-9]{30,}+)"
+    r"|(?:github_pat_|glpat-|pypi-AgE)(?P<long>[A-Za-z0-9_-]{20,}+)"
     r"|(?:xox[abeoprs]|xapp)-(?P<slack>[A-Za-z0-9-]{10,}+)"
     r"|AIza(?P<google>[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])"
     r"|[rs]k_(?:live|test)_(?P<stripe>[A-Za-z0-9]{16,}+)"
@@ -106,20 +133,24 @@ _EXTENSION = r"(?: ?(?:x|ext\.?|转|轉) ?[0-9]{1,5})?"
 _STOP = rf"{_END}(?![-.][0-9])"
 _PHONES = (
     # Chinese mobile: 138 0013 8000, +86 13800138000
-    rf"(?P<mobile>(?:(?:\+|00)?86\)?{_GAP}?)?1[3-9][0-9](?P<gap>{_GAP}?)[0-9]{{4}}(?P=gap)[0-9]{{4}}){_STOP}",
+    rf"(?P<mobile>(?:(?:\+|00[ -]?)?86\)?{_GAP}{{0,2}})?"
+    rf"1[3-9][0-9](?P<gap>{_GAP}?)[0-9]{{4}}(?P=gap)[0-9]{{4}}){_STOP}",
     # North American with its country code: +1 (212) 555-0123
     rf"\+1{_GAP}?\(?[2-9][0-9]{{2}}\)?{_GAP}{{0,2}}[2-9][0-9]{{2}}{_GAP}?[0-9]{{4}}{_EXTENSION}{_STOP}",
     # any other country's: +49 (0)30 901820
     rf"\+(?P<international>{_COUNTRY}\)?(?:{_GAPS}{{0,3}}[0-9]){{5,13}}){_EXTENSION}{_END}",
     # the same dialled: 0049 30 901820
     rf"00{_COUNTRY}[- /()]{{1,3}}[0-9](?:[- /()]{{0,3}}[0-9]){{5,11}}{_STOP}",
+    rf"(?P<dialled>00[ -]{_COUNTRY}[- /()]{{1,3}}[0-9](?:[- /()]{{0,3}}[0-9]){{5,11}}){_STOP}",
+    # the same without its sign: 86-10-62751234
+    rf"86-(?:0?[1-9][0-9]{{1,2}})-[2-9][0-9]{{6,7}}{_STOP}",
     # North American: (212) 555-0123, 212-555-0123, 1-800-555-0100; spaces alone don't tell it from a table
     rf"(?:1[-. ])?(?:\([2-9][0-9]{{2}}\){_GAP}?[2-9][0-9]{{2}}[-. ]"
     rf"|[2-9][0-9]{{2}}(?P<dash>[-.])[2-9][0-9]{{2}}(?P=dash))[0-9]{{4}}{_EXTENSION}{_STOP}",
     # Chinese service numbers: 400-810-8888
     rf"[48]00-(?:[0-9]{{3}}-[0-9]{{4}}|[0-9]{{4}}-[0-9]{{3}}|[0-9]{{7}}){_STOP}",
     # Chinese landline and its like: 010-62751234, (0571)87654321-801
-    rf"(?:\(0[1-9][0-9]{{1,2}}\) ?|0[1-9][0-9]{{1,2}}[- ])[2-9][0-9]{{2,3}}[- ]?[0-9]{{4}}"
+    rf"(?:\(0[1-9][0-9]{{1,2}}\) ?|0[1-9][0-9]{{1,2}}[- \u2014])[2-9][0-9]{{2,3}}[- ]?[0-9]{{4}}"
     rf"(?:-[0-9]{{1,5}}|{_EXTENSION}){_STOP}",
     # French: 01 99 00 12 34, and not a stretch of a row of numbers
     rf"(?<!{_HEX} )(?<!{_HEX}  )0[1-9](?P<pair>[-. ])[0-9]{{2}}(?:(?P=pair)[0-9]{{2}}){{3}}{_END}"
@@ -136,6 +167,7 @@ PHONE = re.compile(rf"(?<![A-Za-z0-9_+¥￥$€£])(?<![0-9][-.,])(?:{'|'.join(_
 _DATE = re.compile(r"\(?(?:19|20)[0-9]{2}[-./ ]?(?:0?[1-9]|1[0-2])[-./ ]?[0-3]?[0-9](?![0-9])")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _NOT_SIGNS = re.compile(r"[^0-9A-Z]+")
+_DIGITS_OF_IBAN = 0.65
 
 
 def digits(text: str) -> str:
@@ -160,11 +192,38 @@ def _is_ipv4(match: re.Match[str]) -> bool:
 
 
 def _is_card(match: re.Match[str]) -> bool:
-    return checks.is_payment_card(digits(match[0])) and not NUMBERED.before(match.string, match.start())
+    if not checks.is_payment_card(digits(match[0])):
+        return False
+    if match["labelled"]:
+        return CARD_WORDS.before(match.string, match.start())
+    return not NUMBERED.before(match.string, match.start())
+
+
+def _is_chinese_id(match: re.Match[str]) -> bool:
+    """Refuse numbers of 15 digits that may be a card's, or whose word says that they are another's."""
+    if not match["old"]:
+        return checks.is_chinese_id(re.sub("[ -]", "", match[0]))
+    if not checks.is_old_chinese_id(match[0]) or checks.is_payment_card(match[0]):
+        return False
+    text, start = match.string, match.start()
+    return IDENTITY.before(text, start) or not NUMBERED.before(text, start)
+
+
+def _is_spelled(match: re.Match[str]) -> bool:
+    """Refuse sentences: `look at the dot com`, `we met at example.com`."""
+    if not match["plain"]:
+        return True
+    local, first, last = (match[name].lower() for name in ("local", "first", "last"))
+    if local in _NO_LOCAL_PART.split() or first in _NO_DOMAIN.split() or last not in _SPELLED_ENDS.split():
+        return False
+    return "." not in match["domain"] or MAIL.before(match.string, match.start())
 
 
 def _is_iban(match: re.Match[str]) -> bool:
-    return checks.is_iban(_NOT_SIGNS.sub("", match[0]))
+    """Refuse what has more letters than an account in small letters has: a hash."""
+    account = _NOT_SIGNS.sub("", match[0].upper())
+    plain = match[0] == match[0].upper() or len(digits(account)) >= _DIGITS_OF_IBAN * len(account)
+    return plain and checks.is_iban(account)
 
 
 def _is_key(match: re.Match[str]) -> bool:
@@ -188,6 +247,8 @@ def _is_phone(match: re.Match[str]) -> bool:
     if match["international"]:
         number = len(digits(match["international"]))  # without the extension
         return 8 <= number <= 15 and not re.fullmatch(r"\+[0-9]+\.[0-9]+", found)
+    if match["dialled"] and not re.search(r"[0-9]{3}", found):
+        return False  # 00 44 20 79 46: a row of bytes
     if match["pair"] and int(found[-2:]) - int(found[:2]) == 4:
         return False  # 01 02 03 04 05: a row of numbers
     return found.startswith("+") or not NUMBERED.before(match.string, match.start())
@@ -212,10 +273,11 @@ RULES = (
     Rule("api_key", API_KEY, _is_key),
     Rule("email", EMAIL, _is_email),
     Rule("iban", IBAN, _is_iban),
-    Rule("chinese_id", CHINESE_ID, lambda match: checks.is_chinese_id(match[0])),
+    Rule("chinese_id", CHINESE_ID, _is_chinese_id),
     Rule("card", CARD, _is_card),
     Rule("ip", IPV6, lambda match: checks.is_public_ipv6(match[0])),
     Rule("ip", IPV4, _is_ipv4),
     Rule("phone", PHONE, _is_phone),
+    Rule("email", SPELLED, _is_spelled),
 )
 """All rules. Where matches overlap, the earlier rule's stands: the surer form comes first."""

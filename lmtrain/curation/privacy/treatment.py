@@ -37,7 +37,8 @@ def treat(text: str, config: PrivacyConfig, points: np.ndarray | None = None) ->
     A placeholder may free what stood too close to the match that it replaces
     (two numbers without a space between), so a text is searched until there is
     nothing more to replace: to treat a treated text changes nothing. Each
-    round takes something away, and the first one all but such freaks.
+    round takes something away, and the first one all but such freaks. A text in
+    which nothing is replaced is searched once.
 
     Args:
         text: any string.
