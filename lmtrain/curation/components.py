@@ -28,8 +28,8 @@ from lmtrain.curation.batches import Batches, write_batches
 from lmtrain.distributed.map import Split
 from lmtrain.text.kernels import kernel
 
-LINKS_OF_A_RANGE = 4_000_000
-"""Links that one task holds, about: 300 MB of memory."""
+LINKS_OF_A_RANGE = 1_000_000
+"""Links that one task holds, about: 80 MB of memory."""
 
 ROW_BITS = 32
 """A document's number is its file's number and, in so many bits, its row."""

@@ -24,10 +24,10 @@ from lmtrain.curation.judging import Part
 from lmtrain.manifest import FileRecord, open_record
 from lmtrain.text import similarity
 
-KEYS_OF_A_RANGE = 2_000_000
-"""Keys that one task sorts: about 250 MB of memory."""
+KEYS_OF_A_RANGE = 1_000_000
+"""Keys that one task sorts: about 130 MB of memory."""
 
-BYTES_OF_A_TASK = 64_000_000
+BYTES_OF_A_TASK = 32_000_000
 """Of the documents that one task compares, about; it takes five times as much memory. Neither a bucket nor
 a component is cut: a larger one is a task of its own."""
 

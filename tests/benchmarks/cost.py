@@ -2,8 +2,9 @@
 
 In: `results/growth.json` and `results/curation.json`. Out: a table that says of
 each figure how it follows. Nothing here is a measurement of that size: time is
-carried on along the measured exponent, memory along the line through the
-smallest and the largest measured size.
+carried on along the measured exponent (in a line where it is below 1: what starting
+costs is no saving), the driver's memory along the line through the smallest and
+the largest measured size. A worker's isn't: its tasks have a size of their own.
 """
 
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ def cost_table(growth: Mapping[str, Any], curation: Mapping[str, Any]) -> str:
     """
     sizes = _rows(growth, WORKER)
     largest = sizes[-1]
-    power = _rows(growth, EXPONENT)[0]["ours"]
+    power = max(1.0, _rows(growth, EXPONENT)[0]["ours"])
     stage = next(row for row in curation["rows"] if row["measure"] == STAGE)
     bytes_read = DOCUMENTS * stage["mean_bytes"]
     filtering = bytes_read / (stage["ours"] * 1e6)
@@ -102,19 +103,18 @@ def cost_table(growth: Mapping[str, Any], curation: Mapping[str, Any]) -> str:
 
 
 def _limits(growth: Mapping[str, Any]) -> list[str]:
-    """Tell at what size the memory of which process is full, the first one first."""
-    found = []
-    for measure in (WORKER, DRIVER):
-        sizes = [row["count"] for row in _rows(growth, WORKER)]
-        peaks = [row["ours"] * 1e6 for row in _rows(growth, measure)]
-        line = Line((sizes[0], peaks[0]), (sizes[-1], peaks[-1]))
-        found.append((line.reaches(NODE_BYTES), measure, line))
-    told = [f"What breaks first, where one process may take {NODE_BYTES / 1e9:.0f} GB:", ""]
-    for number, (reached, measure, line) in enumerate(sorted(found, key=lambda each: each[0]), start=1):
-        grows = f"{line.slope:,.0f} B a document, {_digits(line.at(DOCUMENTS) / 1e9)} GB at 10 billion"
-        full = "never full" if reached == float("inf") else f"full at {reached:.2g} documents"
-        told.append(f"{number}. {measure.removeprefix('Peak ')}: {grows}; {full}.")
-    return told
+    """Tell how memory goes on."""
+    sizes = [row["count"] for row in _rows(growth, WORKER)]
+    (first, *_, last), driver = _rows(growth, WORKER), [row["ours"] * 1e6 for row in _rows(growth, DRIVER)]
+    line = Line((sizes[0], driver[0]), (sizes[-1], driver[-1]))
+    reached, at_last = line.reaches(NODE_BYTES), _digits(line.at(DOCUMENTS) / 1e9)
+    full = "never full" if reached == float("inf") else f"full at {reached:.2g} documents"
+    return [
+        f"- Memory of the driver: {line.slope:,.0f} B a document, {at_last} GB at 10 billion; where one "
+        f"process may take {NODE_BYTES / 1e9:.0f} GB, {full}.",
+        f"- Memory of a worker: {last['ours']:,.0f} MB at {sizes[-1]:,} documents and {first['ours']:,.0f} "
+        f"MB at {sizes[0]:,}, whose tasks weren't full. Tasks grow no further, there are more of them.",
+    ]
 
 
 def _digits(value: float) -> str:

@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -89,11 +90,12 @@ def write_documents(folder: Path, count: int, workers: int) -> int:
 class Observer:
     """Looks, until it is left, at the peaks of Ray's workers, and at what a stage has done and holds."""
 
-    def __init__(self, root: str, seconds: float = 0.5) -> None:
+    def __init__(self, root: str, seconds: float = 2.0) -> None:
         self.root, self.seconds = Path(root), seconds
         self.peaks: dict[int, float] = {}
         self.tasks: dict[str, int] = {}
         self.disk = 0
+        self._failure: OSError | None = None
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -106,22 +108,32 @@ class Observer:
     ) -> None:
         self._left.set()
         self._thread.join()
+        if kind is None and self._failure is not None:
+            raise self._failure
 
     def _watch(self) -> None:
-        while not self._left.wait(self.seconds):
-            for process in children(os.getpid()):
-                peak = peak_megabytes(process)
-                if peak:
-                    self.peaks[process] = max(peak, self.peaks.get(process, 0))
-            self._look_at_disk()
+        try:
+            while not self._left.wait(self.seconds):
+                self._look()
+        except OSError as error:
+            self._failure = error
+
+    def _look(self) -> None:
+        for process in children(os.getpid()):
+            peak = peak_megabytes(process)
+            if peak:
+                self.peaks[process] = max(peak, self.peaks.get(process, 0))
+        self._look_at_disk()
 
     def _look_at_disk(self) -> None:
         held, tasks = 0, {}
-        for path in (self.root / "documents").rglob("*"):
-            try:
-                held += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:  # it was being written, and is moved
-                continue
+        # Folders and files that vanish while one looks are passed over.
+        listed = [
+            Path(folder, name) for folder, _, names in os.walk(self.root / "documents") for name in names
+        ]
+        for path in listed:
+            with suppress(FileNotFoundError):
+                held += path.stat().st_size
             parts = path.relative_to(self.root).parts
             if len(parts) > 3 and parts[2] == "done" and path.suffix == ".json":
                 tasks[parts[3]] = tasks.get(parts[3], 0) + 1
@@ -175,6 +187,7 @@ def run_curate(corpus: str, root: str, workers: int) -> dict[str, Any]:
     resources = Resources(workers=workers)
     with session():
         connect(resources)
+        os.sync()  # what was written before isn't this run's work
         with Observer(root) as observer:
             begin = time.perf_counter()
             url = curate.build(
@@ -304,8 +317,7 @@ def main() -> None:
     runs = []
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="growth-", dir=options.scratch) as folder:
-            middle = count == counts[len(counts) // 2]
-            runs.append(measure(count, Path(folder), options.workers, alone=middle))
+            runs.append(measure(count, Path(folder), options.workers, alone=count == counts[-1]))
     write("growth", rows_of(runs), {}, **({"folder": options.out} if options.out else {}))
 
 

@@ -138,5 +138,6 @@ def test_the_cost_of_ten_billion_documents_follows_from_the_files():
     assert "1,111 core hours" in found  # 4e13 bytes at 10 MB/s
     assert "20 TB" in found
     assert "7 TB at most" in found
-    assert "1. memory of the driver: 1,000 B a document" in found
-    assert "2. memory of a worker: 0 B a document, 0.6 GB at 10 billion; never full" in found
+    assert "Memory of the driver: 1,000 B a document, 10,000 GB at 10 billion" in found
+    assert "full at 6.4e+07 documents" in found
+    assert "Memory of a worker: 600 MB at 1,000,000 documents" in found
