@@ -29,6 +29,7 @@ from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
 from lmtrain.training.precision import Precision, choose_precision
 from lmtrain.training.process import Process
+from lmtrain.training.recomputing import recompute
 from lmtrain.training.schedule import batch_size, rate_share
 from lmtrain.training.sharding import clip_gradients, set_gradient_sync, shard
 from lmtrain.training.spikes import is_spike, remembered
@@ -78,11 +79,12 @@ class Trainer:
         micro = resources.micro_batch_size
         self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process)
         self.state = _State()
+        recompute(job.layers, resources.recompute)
         if resources.compile:
             for layer in job.layers:
                 layer.compile()
         self.trained = Trained(job.model, job.objective)
-        shard(self.trained, job.layers, resources.sharding, process)
+        shard(self.trained, job.layers, resources, process)
         self.optimizers = Optimizers(job.model, job.config)
         self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process, resources.checkpoints_kept)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None

@@ -56,13 +56,13 @@ class Process:
         """Tell a line, with rank and host."""
         self.tell("log", {"rank": self.rank, "host": socket.gethostname(), "line": line, "level": level})
 
-    def sum(self, values: list[float]) -> list[float]:
-        """Return the sums over all processes, in float64."""
+    def sum(self, values: list[float], group: dist.ProcessGroup | None = None) -> list[float]:
+        """Return the sums over all processes, or those of a group, in float64."""
         if self.world == 1:
             return values
         device = self.device if self.device.type == "cuda" else torch.device("cpu")
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
-        dist.all_reduce(tensor)
+        dist.all_reduce(tensor, group=group)
         return tensor.tolist()
 
     @contextmanager

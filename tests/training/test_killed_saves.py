@@ -1,4 +1,4 @@
-"""A process killed while it saves leaves a checkpoint that is whole, or none: training ends in the same bits."""
+"""A process killed while it saves leaves a whole checkpoint, or none: training ends in the same bits."""
 
 import random
 import signal
