@@ -106,7 +106,7 @@ class Resources(Config):
     )
     recompute: Literal["none", "selective", "full"] = Field(
         default="none",
-        description="Activations worked out again in the backward pass: none, all but matrix products, or all.",
+        description="Activations worked out again in the backward pass: none, all but products, or all.",
     )
     micro_batch_size: int = Field(default=16, ge=1, description="Rows in one forward pass of one worker.")
     compile: bool = Field(default=True, description="Compile the model with torch.compile.")

@@ -1,4 +1,4 @@
-"""Activations that are worked out again in the backward pass instead of being kept: less memory, more work."""
+"""Activations that are worked out again in the backward pass: less memory, more work."""
 
 from functools import partial
 from typing import Literal
