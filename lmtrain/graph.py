@@ -137,6 +137,7 @@ def nodes_of(recipe: Recipe) -> list[Node]:
         "shards": [shards],
         "models": [model, *tuned],
         "scores": scores,
+        **removals,
     }
     return needed([Node(ReportConfig(name=recipe.name), made)])
 

@@ -70,7 +70,7 @@ def read_removals(config: RemovalsConfig) -> Removals:
     for entry in entries["text_hashes"]:
         if not re.fullmatch(rf"[0-9a-fA-F]{{{HASH_DIGITS}}}", entry.text):
             raise SourceError(
-                f"remove.text_hashes: {entry.url} line {entry.line}: {entry.text[:80]!r} is no text's hash: "
+                f"remove.text_hashes: {entry.url} line {entry.line} is no text's hash: "
                 f"that has {HASH_DIGITS} hexadecimal digits, and lmtrain text-hash prints it"
             )
     hashes = frozenset(entry.text.lower() for entry in entries["text_hashes"])

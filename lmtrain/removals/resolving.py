@@ -6,22 +6,17 @@ columns. Hashes are those of texts as they were curated, which stand among the
 signatures, and as they were ingested, for which the corpora are read once.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmtrain.errors import CorruptArtifactError
-from lmtrain.manifest import Artifact, InputRecord
+from lmtrain.manifest import Artifact
 from lmtrain.removals.config import ROLE
 from lmtrain.removals.entries import Listed, Removals, open_removals
 from lmtrain.schemas import strings
-from lmtrain.storage import join
 from lmtrain.text.hashing import text_hash
-
-logger = logging.getLogger(__name__)
 
 REMOVED = pa.schema(
     [
@@ -148,10 +143,9 @@ def _listed_texts(
 
 
 def _corpora(documents: Artifact) -> Iterator[Artifact]:
-    """Yield the corpora that documents were made of, as far as they are still there."""
-    given: list[InputRecord] = [one for one in documents.manifest.inputs if one.role == "corpora"]
-    for one in given:
-        try:
-            yield Artifact(join(documents.root, one.url))
-        except CorruptArtifactError as error:
-            logger.warning("remove.text_hashes: only texts as curated are compared: %s", error)
+    """Yield the corpora that documents were made of.
+
+    Raises:
+        CorruptArtifactError: one is gone. Without its texts a listed one might be missed, and trained on.
+    """
+    yield from documents.inputs("corpora")

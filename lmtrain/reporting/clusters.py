@@ -5,6 +5,7 @@ the largest clusters. Sizes stand in the manifest; of the files only those few
 are opened that hold one of these documents.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
@@ -37,7 +38,8 @@ class Clusters:
     """All clusters.
 
     Attributes:
-        edges: least sizes of the bins, each twice that of the one before, and the end of the last.
+        edges: least sizes of the bins, each bin from the second on twice as wide as the one before, and the
+            end of the last.
         counts: clusters in each bin.
         largest: the largest ones.
     """
@@ -66,14 +68,20 @@ def binned(sizes: dict[str, int]) -> tuple[list[int], list[int]]:
     return [2, *((2 << place) + 1 for place in bins)], [by_bin.get(place, 0) for place in bins]
 
 
-def clusters_of(documents: Artifact | None) -> Clusters | None:
-    """Return what there is to tell of clusters; None if there are none."""
+def clusters_of(documents: Artifact | None, withheld: Set[str] = frozenset()) -> Clusters | None:
+    """Return what there is to tell of clusters; None if there are none.
+
+    Args:
+        documents: the artifact of curated documents.
+        withheld: ids of documents whose text isn't shown.
+    """
     sizes = documents.stats.get("cluster_sizes") if documents else None
     if documents is None or not sizes:
         return None
+    shown = [given for given in documents.stats["largest_clusters"] if given["id"] not in withheld]
     largest = [
         _cluster(documents, given["file"], given["id"], given["documents"])
-        for given in documents.stats["largest_clusters"][:CLUSTERS_SHOWN]
+        for given in shown[:CLUSTERS_SHOWN]
     ]
     return Clusters(*binned(sizes), largest)
 

@@ -6,13 +6,16 @@ sets. Out: counts by set, and a few pairs with the run of words that both have.
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Set
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtrain.manifest import Artifact
+from lmtrain.removals.resolving import removed_ids
 from lmtrain.reporting import humanize
 from lmtrain.reporting.line import Line
 from lmtrain.schemas import strings
@@ -24,7 +27,8 @@ AROUND = 100
 """Characters shown before and after what two texts share."""
 LONGEST_SHARED = 500
 
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+_CJK = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+_TOKEN = re.compile(rf"{_CJK}|(?:(?!{_CJK})[^\W_])+")
 
 Piece = tuple[str, bool]
 """A piece of a text, and whether the other text has it too."""
@@ -85,7 +89,7 @@ def contamination_of(line: Line) -> Contamination | None:
         return None
     touched: dict[str, Counter[str]] = defaultdict(Counter)
     dropped: Counter[str] = Counter()
-    texts = _texts_of_dropped(documents)
+    texts = _texts_of_dropped(documents, line.withheld)
     shown: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for rows in documents.tables("contamination", columns=["id", "example", "data_set"]):
         for name in set(strings(rows["data_set"])):
@@ -102,12 +106,12 @@ def contamination_of(line: Line) -> Contamination | None:
     )
 
 
-def _texts_of_dropped(documents: Artifact) -> dict[str, dict[str, Any]]:
-    """Return the dropped documents whose text was kept, by id."""
+def _texts_of_dropped(documents: Artifact, withheld: Set[str]) -> dict[str, dict[str, Any]]:
+    """Return the dropped documents whose text was kept and isn't withheld, by id."""
     found = {}
     for table in documents.tables("dropped", columns=["id", "source", "filter", "text"]):
         rows = table.filter((pc.field("filter") == FILTER) & pc.field("text").is_valid())
-        found.update({row["id"]: row for row in rows.to_pylist()})
+        found.update({row["id"]: row for row in rows.to_pylist() if row["id"] not in withheld})
     return found
 
 
@@ -125,7 +129,9 @@ def _choose(
 def _touched_set(
     line: Line, name: str, touched: Counter[str], documents: int, chosen: list[tuple[dict[str, Any], str]]
 ) -> TouchedSet:
-    examples = _texts_of_examples(line.labelled_set(name), {example for _, example in chosen})
+    labelled = line.labelled_set(name)
+    wanted = {example for _, example in chosen}
+    examples = _texts_of_examples(labelled, wanted - removed_ids(line.removals, labelled)) if labelled else {}
     pairs = []
     for row, example in chosen:
         if example in examples:
@@ -136,11 +142,9 @@ def _touched_set(
     return TouchedSet(name, documents, len(touched), most, pairs)
 
 
-def _texts_of_examples(labelled: Artifact | None, wanted: set[str]) -> dict[str, str]:
+def _texts_of_examples(labelled: Artifact, wanted: set[str]) -> dict[str, str]:
     """Return texts of test examples by id: of a labelled set all columns that hold long texts, joined."""
-    if labelled is None:
-        return {}
-    found, ids = {}, sorted(wanted)
+    found, ids = {}, pa.array(sorted(wanted), pa.string())
     for table in labelled.tables("labelled", split="test"):
         texts = [field.name for field in table.schema if str(field.type) == "large_string"]
         few = table.filter(pc.field("id").isin(ids))

@@ -4,7 +4,7 @@ In: the line's artifacts. Out: plain values that the page and the figures draw.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,7 +119,7 @@ def corpus_of(line: Line) -> Corpus:
     corpus.read = sum(given.get("read", 0) for given in corpora) or stats.get("read", 0)
     corpus.kept = stats.get("kept", sum(given.get("kept", 0) for given in corpora))
     corpus.clusters = stats.get("clusters")
-    corpus.cluster_sizes = clusters_of(documents)
+    corpus.cluster_sizes = clusters_of(documents, line.withheld)
     corpus.contamination = contamination_of(line)
     corpus.rewrites = rewrites(stats)
     corpus.volumes = volumes(line)
@@ -128,7 +128,7 @@ def corpus_of(line: Line) -> Corpus:
     if corpus.stages:
         corpus.kept_bytes = corpus.stages[-1].bytes
         corpus.read_bytes = next((stage.bytes for stage in corpus.stages if stage.bytes is not None), None)
-    reasons = [*_refused(line["corpora"], corpus.read), *_dropped(documents, corpus.read)]
+    reasons = [*_refused(line["corpora"], corpus.read), *_dropped(documents, corpus.read, line.withheld)]
     corpus.reasons = sorted(reasons, key=lambda reason: -reason.documents)
     lengths = stats.get("lengths")
     if lengths and sum(lengths["counts"]):
@@ -191,14 +191,14 @@ def _refused(corpora: list[Artifact], read: int) -> list[Reason]:
     ]
 
 
-def _dropped(documents: Artifact | None, read: int) -> list[Reason]:
+def _dropped(documents: Artifact | None, read: int, withheld: Set[str]) -> list[Reason]:
     if documents is None:
         return []
     examples: dict[str, list[Example]] = defaultdict(list)
-    columns = ["source", "filter", "reason", "value", "threshold", "detail", "text"]
+    columns = ["id", "source", "filter", "reason", "value", "threshold", "detail", "text"]
     for row in _few_rows(documents, "dropped", columns, _key_of_dropped):
         key = _key_of_dropped(row)
-        if row["text"] and len(examples[key]) < EXAMPLES_PER_REASON:
+        if row["text"] and row["id"] not in withheld and len(examples[key]) < EXAMPLES_PER_REASON:
             examples[key].append(
                 Example(
                     humanize.excerpt(row["text"], EXAMPLE_CHARACTERS),

@@ -9,6 +9,9 @@ from functools import cached_property
 
 from lmtrain import storage
 from lmtrain.manifest import Artifact
+from lmtrain.removals.entries import open_removals
+from lmtrain.removals.resolving import removals_of, removed_documents
+from lmtrain.schemas import strings
 
 ROLES = ("corpora", "documents", "labelled", "classifier", "tokenizer", "shards", "models", "scores")
 
@@ -35,6 +38,8 @@ class Line:
     """Artifacts of a run by role."""
 
     by_role: dict[str, list[Artifact]] = field(default_factory=dict)
+    removals: list[str] = field(default_factory=list)
+    """URLs of the removal lists of the run."""
 
     @classmethod
     def open(cls, inputs: dict[str, list[str]]) -> "Line":
@@ -43,7 +48,8 @@ class Line:
         Raises:
             CorruptArtifactError: one of them isn't a manifest.
         """
-        return cls({role: [Artifact(url) for url in inputs.get(role, [])] for role in ROLES})
+        by_role = {role: [Artifact(url) for url in inputs.get(role, [])] for role in ROLES}
+        return cls(by_role, removals_of(inputs))
 
     def __getitem__(self, role: str) -> list[Artifact]:
         return self.by_role.get(role, [])
@@ -56,6 +62,14 @@ class Line:
     def all(self) -> list[Artifact]:
         """Every artifact, in the order of the line."""
         return [artifact for role in ROLES for artifact in self[role]]
+
+    @cached_property
+    def withheld(self) -> frozenset[str]:
+        """Ids of the documents that a removal list names: whatever still holds their text, it isn't shown."""
+        if not self.removals:
+            return frozenset()
+        listed = removed_documents(open_removals(self.removals), [*self["corpora"], *self["documents"]])
+        return frozenset(strings(listed["id"]))
 
     @property
     def pretrained(self) -> list[Artifact]:

@@ -10,6 +10,9 @@ from page_reader import Reader
 from lmtrain.cli import main
 from lmtrain.config import Resources
 from lmtrain.manifest import Artifact
+from lmtrain.removals import stage as listing
+from lmtrain.removals.config import RemovalsConfig
+from lmtrain.removals.entries import with_digest
 from lmtrain.reporting import page, stage
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.reporting.line import Line
@@ -160,3 +163,18 @@ def test_show_prints_what_was_cut_out_and_the_sizes_of_groups(line):
         assert heading in told
     assert "3 to 4" in told
     assert "CC-BY-SA-4.0" in told
+
+
+def test_the_text_of_what_was_listed_for_removal_afterwards_is_not_shown(curated, line, tmp_path):
+    """The documents are those of before the list, and still hold it."""
+    listed = tmp_path / "ids"
+    dropped = rows_of(line["documents"], "dropped")
+    listed.write_text("\n".join([*rows_of(line["documents"], "documents"), *dropped]))
+    config = with_digest(RemovalsConfig(ids=[str(listed)]))
+    removals = listing.build({}, config, line["documents"][0].root, Resources(), SilentWatch())
+    before = page.render(page.gather(line, "before"))
+    after = page.render(page.gather(Line.open({**curated, "removals": [removals]}), "after"))
+    beginnings = {row["text"][:25] for row in dropped.values() if row["text"]}
+    beginnings = {text for text in beginnings if text in before}
+    assert beginnings, "the page shows what was dropped"
+    assert not [text for text in beginnings if text in after]
