@@ -95,10 +95,29 @@ class Resources(Config):
     sharding: Literal["ddp", "zero1", "zero2", "zero3"] = Field(
         default="zero2", description="What of the training state is sharded over workers."
     )
+    shard_group: int | None = Field(
+        default=None,
+        ge=1,
+        description="Workers over which state is sharded, such as those of one machine; every group has all "
+        "of it. All workers if empty.",
+    )
+    offload: bool = Field(
+        default=False, description="Keep weights and optimizer state in main memory; with sharding, on GPUs."
+    )
+    recompute: Literal["none", "selective", "full"] = Field(
+        default="none",
+        description="Activations worked out again in the backward pass: none, all but products, or all.",
+    )
     micro_batch_size: int = Field(default=16, ge=1, description="Rows in one forward pass of one worker.")
     compile: bool = Field(default=True, description="Compile the model with torch.compile.")
     checkpoint_seconds: float = Field(
         default=60.0, gt=0, description="Least time between two checkpoints, in seconds."
+    )
+    checkpoints_kept: int = Field(
+        default=2, ge=1, description="Last checkpoints that stay, beside the one of the best look."
+    )
+    collective_timeout_seconds: int = Field(
+        default=1800, ge=10, description="How long workers wait for each other before they give up."
     )
 
     def check(self, cpus: int, where: str) -> None:

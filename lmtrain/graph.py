@@ -30,6 +30,7 @@ from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import with_digest as removals_with_digest
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.tokenization.config import TokenizerConfig
+from lmtrain.tokenization.existing import with_files_digest
 from lmtrain.watch import Watch
 
 STAGES = {
@@ -114,7 +115,7 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     curated = {"corpora": corpora, **classifier, **compared, **removals}
     documents = Node(with_digest(recipe.curate), curated)
     labelled = {**_labels_of_docstrings(recipe, documents), **from_files}
-    tokenizer = Node(recipe.tokenize.tokenizer(), {"documents": [documents]})
+    tokenizer = Node(with_files_digest(recipe.tokenize.tokenizer()), {"documents": [documents]})
     shards = Node(recipe.tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
     model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer], **removals})
     scores = _scores(recipe, "language_modeling", documents.label, shards, [model], removals)

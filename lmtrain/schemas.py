@@ -1,6 +1,7 @@
 """Columns of the tables that stages hand to each other, and the rule that deals documents to splits."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -90,10 +91,25 @@ SAMPLES = pa.schema(
 """One scored example a row; each corpus metric is recomputed from `statistics`."""
 
 
-def shard_schema(vocabulary: int) -> pa.Schema:
-    """Return the columns of a token shard: uint16 token ids where the vocabulary allows, else uint32."""
+def shard_schema(vocabulary: int, starts: Sequence[str] = ()) -> pa.Schema:
+    """Return the columns of a token shard: uint16 token ids where the vocabulary allows, else uint32.
+
+    Args:
+        vocabulary: entries of the tokenizer.
+        starts: which of `STARTS` there are: at which tokens of the document something begins.
+    """
     width = pa.uint16() if vocabulary <= 1 << 16 else pa.uint32()
-    return pa.schema([("id", pa.string()), ("input_ids", pa.list_(width)), ("bytes", pa.int64())])
+    fixed = [("id", pa.string()), ("input_ids", pa.list_(width)), ("bytes", pa.int64())]
+    return pa.schema([*fixed, *((name, pa.list_(pa.uint32())) for name in starts)])
+
+
+STARTS = ("sentence_starts", "word_starts")
+"""Columns of token positions that a shard may have."""
+
+
+def row_key(identity: str) -> int:
+    """Return the 64-bit hash of an id: the order of a shard's rows, in which neighbors don't always meet."""
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
 
 
 def strings(column: pa.Array | pa.ChunkedArray) -> list[str]:

@@ -130,7 +130,9 @@ def _trainer(
             use_gpu=gpu,
             resources_per_worker={"CPU": threads, **({"GPU": 1} if gpu else {})},
         ),
-        torch_config=TorchConfig(backend="cuda:nccl,cpu:gloo" if gpu else "gloo"),
+        torch_config=TorchConfig(
+            backend="cuda:nccl,cpu:gloo" if gpu else "gloo", timeout_s=resources.collective_timeout_seconds
+        ),
         run_config=run,
     )
 

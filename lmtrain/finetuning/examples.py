@@ -41,6 +41,7 @@ class ExampleRows:
 
     def __init__(self, examples: Iterable[dict[str, Any]], encode: Callable[[dict], Row | Rejection]) -> None:
         self.rows: list[Row] = []
+        self.ids: list[str] = []
         self.rejected: Counter[str] = Counter()
         for example in examples:
             encoded = encode(example)
@@ -48,6 +49,7 @@ class ExampleRows:
                 self.rejected[encoded.reason] += 1
             else:
                 self.rows.append(encoded)
+                self.ids.append(example["id"])
         self.lengths = np.array([len(row.input_ids) for row in self.rows], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -56,6 +58,10 @@ class ExampleRows:
     def take(self, indices: np.ndarray) -> Sequence[Row]:
         """Return rows by number."""
         return [self.rows[index] for index in indices]
+
+    def documents(self, indices: np.ndarray) -> list[list[str]]:
+        """Return the id of the example in each of these rows."""
+        return [[self.ids[index]] for index in indices]
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, longest: int) -> list[int]:

@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.finetuning.examples import Rejection, Row, pad_rows
-from lmtrain.objectives.base import IGNORED, Batch, Objective, summed_cross_entropy
+from lmtrain.objectives.base import IGNORED, Batch, Objective
+from lmtrain.objectives.cross_entropy import summed_cross_entropy
 
 
 class Task(Objective, Protocol):

@@ -18,7 +18,8 @@ from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import parameter_count, repeated_layers, task_model
 from lmtrain.registry import TASKS
 from lmtrain.training.export import live_folder, write_model
-from lmtrain.training.loop import Job, Outcome, Trainer, whole_weights
+from lmtrain.training.job import Job, Outcome
+from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
+from transformers import PreTrainedModel
 
 IGNORED = -100
 """Label of what is no target."""
@@ -25,19 +24,6 @@ class Objective(Protocol):
         """Return how many targets a batch has."""
         ...
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Return the sum of the losses over the batch's targets, in nats."""
         ...
-
-
-def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed cross-entropy in nats, computed in float32.
-
-    Args:
-        logits: shape (..., classes).
-        labels: shape (...), `IGNORED` where there is no target.
-    """
-    flat = logits.reshape(-1, logits.shape[-1])
-    if flat.dtype in (torch.bfloat16, torch.float16):
-        flat = flat.float()
-    return functional.cross_entropy(flat, labels.reshape(-1), ignore_index=IGNORED, reduction="sum")

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import PreTrainedModel
 
-from lmtrain.objectives.base import IGNORED, Batch, summed_cross_entropy
+from lmtrain.objectives.base import IGNORED, Batch
+from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 
 
 class CausalLM:
@@ -15,7 +17,7 @@ class CausalLM:
     def __init__(self, pad: int, *, compiled: bool = False) -> None:
         """Take the id of the padding token, and whether the loss is compiled."""
         self.pad = pad
-        self.cross_entropy = torch.compile(summed_cross_entropy) if compiled else summed_cross_entropy
+        self.compiled = compiled
 
     def collate(self, rows: Sequence, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
         """Stack packed rows.
@@ -44,15 +46,17 @@ class CausalLM:
         """Return the number of tokens to predict."""
         return int((batch["labels"] != IGNORED).sum())
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Return the summed loss in nats."""
-        logits = model(
+        hidden = model.base_model(
             input_ids=batch["input_ids"],
             position_ids=batch["position_ids"],
             attention_mask=document_mask(batch["document"]),
             use_cache=False,
-        ).logits
-        return self.cross_entropy(logits, batch["labels"])
+        ).last_hidden_state
+        head = model.get_output_embeddings()
+        assert head is not None, "a language model has a head"
+        return chunked_cross_entropy(hidden, head.weight, batch["labels"], compiled=self.compiled)
 
 
 def _positions(document: np.ndarray) -> np.ndarray:

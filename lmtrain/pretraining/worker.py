@@ -13,7 +13,8 @@ from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
-from lmtrain.training.loop import Job, Trainer, whole_weights
+from lmtrain.training.job import Job
+from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
 
 

@@ -1,13 +1,16 @@
 """Documents and a tokenizer to Arrow shards of token ids.
 
-Two passes: each file of documents is encoded by itself, its rows sorted by the
-hash of their ids; then each shard gathers its range of hashes from all of them.
-A shard holds one source and one split, and is cut by tokens, never by workers.
+    documents ─ encode (each file) → by source and split, sorted ─ shard (each range of hashes) → shards
+
+Each file of documents is encoded by itself, its rows sorted by the hash of
+their ids; then each shard gathers its range of hashes from all of them. A shard
+holds one source and one split, and is cut by tokens, never by workers.
 """
 
-import hashlib
 import os
-from itertools import pairwise
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,42 @@ from lmtrain.building import Attempt, Built, ShardOutput, ShardResult, build_onc
 from lmtrain.config import Resources
 from lmtrain.distributed.map import Split, map_shards
 from lmtrain.manifest import Artifact, FileRecord
-from lmtrain.schemas import SPLITS, shard_schema, strings
+from lmtrain.schemas import SPLITS, STARTS, row_key, shard_schema, strings
+from lmtrain.tokenization.boundaries import starts_of
 from lmtrain.tokenization.config import ShardsConfig
 from lmtrain.totals import BY_SOURCE_AND_LICENSE, added, totals_of
 from lmtrain.watch import Watch
 
 ENCODE_ROWS = 1024
 """Documents that are encoded in one call: bounds memory, changes no result."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the tasks of a tokenization have in common. Travels to workers."""
+
+    attempt: Attempt
+    tokenizer: FileRecord
+    vocabulary: int
+    starts: tuple[str, ...]
+    batch_rows: int
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the shards."""
+        return shard_schema(self.vocabulary, self.starts)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The rows of a shard: those of one source and split whose hash lies in [low, high)."""
+
+    source: str
+    split: str
+    low: int
+    high: int
+    encoded: list[FileRecord]
+    """The files that have rows of the source and split."""
 
 
 def build(
@@ -38,22 +70,23 @@ def build(
     def work(attempt: Attempt) -> Built:
         tokenizer = Artifact(inputs["tokenizer"][0])
         files = tokenizer.files("tokenizer")
-        shared = {
-            "tokenizer": next(record for record in files if record.path.endswith("/tokenizer.json")),
-            "vocabulary": tokenizer.stats["vocab_size"],
-            "batch_rows": config.batch_rows,
-            "attempt": attempt,
-        }
+        shared = Shared(
+            attempt,
+            next(record for record in files if record.path.endswith("/tokenizer.json")),
+            tokenizer.stats["vocab_size"],
+            tuple(name for name in STARTS if getattr(config, name)),
+            config.batch_rows,
+        )
         files = [record for url in inputs["documents"] for record in Artifact(url).files("documents")]
         encoded = map_shards(
             encode_file,
             [Split(f"{index:05d}", (f"{index:05d}", record)) for index, record in enumerate(files)],
             attempt, resources, watch, step="encode", shared=shared, unit="files",
         )  # fmt: skip
-        shared["encoded"] = [record for result in encoded for record in result.files]
+        records = [record for result in encoded for record in result.files]
         written = map_shards(
             write_shard,
-            plan_shards(attempt, shared["encoded"], config.shard_tokens),
+            plan_shards(attempt, records, config.shard_tokens),
             attempt, resources, watch, step="shard", shared=shared, unit="shards",
         )  # fmt: skip
         stats = _totals(written)
@@ -65,50 +98,68 @@ def build(
     return build_once(config, inputs, root, work)
 
 
-def row_key(identity: str) -> int:
-    """Return the 64-bit hash that orders rows: neighbours of one manual shall not always meet."""
-    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
-
-
-def encode_file(payload: tuple[str, FileRecord], shared: dict[str, Any], output: ShardOutput) -> None:
-    """Encode one numbered file of documents into rows sorted by source, split and hash of the id.
+def encode_file(payload: tuple[str, FileRecord], shared: Shared, output: ShardOutput) -> None:
+    """Encode one numbered file of documents into a file for each source and split, sorted by hash.
 
     Its stats tell tokens by source and licence: here a document's tokens and its licence
     meet, for shards have no licences.
     """
     number, record = payload
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the parallelism is that of the tasks
-    attempt: Attempt = shared["attempt"]
-    tokenizer = Tokenizer.from_file(str(attempt.open(shared["tokenizer"])))
+    tokenizer = Tokenizer.from_file(str(shared.attempt.open(shared.tokenizer)))
     tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
-    width = shard_schema(shared["vocabulary"]).field("input_ids").type
-    batches, tokenized = [], []
-    columns = ["id", "text", "source", "split", "license"]
-    for batch in pq.ParquetFile(attempt.open(record)).iter_batches(ENCODE_ROWS, columns=columns):
-        texts = strings(batch["text"])
-        encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        sizes, lengths = [len(text.encode()) for text in texts], [len(encoding.ids) for encoding in encodings]
-        tokenized.append(totals_of(pa.Table.from_batches([batch]), bytes=sizes, tokens=lengths))
-        batches.append(
-            pa.table(
-                {
-                    "id": batch["id"],
-                    "source": batch["source"],
-                    "split": batch["split"],
-                    "key": pa.array([row_key(one) for one in strings(batch["id"])], pa.uint64()),
-                    "input_ids": pa.array([encoding.ids for encoding in encodings], width),
-                    "bytes": pa.array(sizes, pa.int64()),
-                }
-            )
-        )
+    columns = ["id", "text", "source", "split", "language", "license"]
+    parquet = pq.ParquetFile(shared.attempt.open(record))
+    batches = [
+        _encoded(batch, tokenizer, shared) for batch in parquet.iter_batches(ENCODE_ROWS, columns=columns)
+    ]
     if not batches:
         return
     table = pa.concat_tables(batches)
-    table = table.sort_by([(name, "ascending") for name in ("source", "split", "key", "id")])
-    name = f"encoded-{number}.arrow"
-    _write_stream(table, output.path(name), shared["batch_rows"])
-    output.add(name, "encoded", rows=table.num_rows)
-    output.stats = {"tokenized": added(tokenized)}
+    tokens = _list_lengths(table)
+    output.stats = {"tokenized": totals_of(table, bytes=table["bytes"], tokens=tokens)}
+    pairs = table.group_by(["source", "split"]).aggregate([])
+    for source, split in sorted(zip(strings(pairs["source"]), strings(pairs["split"]), strict=True)):
+        chosen = pc.and_(
+            *(pc.equal(table[name], pa.scalar(one)) for name, one in (("source", source), ("split", split)))
+        )
+        rows = table.filter(chosen).drop_columns(["source", "split", "license"])
+        rows = rows.sort_by([("key", "ascending"), ("id", "ascending")])
+        name = f"encoded-{number}-{source}-{split}.arrow"
+        _write_stream(rows, output.path(name), shared.batch_rows)
+        output.add(name, "encoded", rows=rows.num_rows, split=split, source=source)
+
+
+def _encoded(batch: pa.RecordBatch, tokenizer: Tokenizer, shared: Shared) -> pa.Table:
+    """Encode documents; positions in the text are worked out only where they are asked for."""
+    texts, identities = strings(batch["text"]), strings(batch["id"])
+    encode = tokenizer.encode_batch if shared.starts else tokenizer.encode_batch_fast
+    encodings = encode(texts, add_special_tokens=False)
+    lengths = np.fromiter((len(one.ids) for one in encodings), np.int64, len(encodings))
+    offsets = np.zeros(len(encodings) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    width = shared.schema.field("input_ids").type.value_type
+    flat = np.fromiter(
+        chain.from_iterable(one.ids for one in encodings), width.to_pandas_dtype(), offsets[-1]
+    )
+    columns: dict[str, Any] = {
+        "id": batch["id"],
+        "source": batch["source"],
+        "split": batch["split"],
+        "license": batch["license"],
+        "key": pa.array([row_key(one) for one in identities], pa.uint64()),
+        "input_ids": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, width)),
+        "bytes": pa.array([len(text.encode()) for text in texts], pa.int64()),
+    }
+    if shared.starts:
+        languages = strings(batch["language"])
+        for name in shared.starts:
+            found = [
+                starts_of(name, text, language, encoding)
+                for text, language, encoding in zip(texts, languages, encodings, strict=True)
+            ]
+            columns[name] = pa.array(found, shared.schema.field(name).type)
+    return pa.table(columns)
 
 
 def _write_stream(table: pa.Table, path: Path, batch_rows: int) -> None:
@@ -122,27 +173,25 @@ def read_stream(path: Path) -> pa.Table:
 
 
 def plan_shards(attempt: Attempt, encoded: list[FileRecord], shard_tokens: int) -> list[Split]:
-    """Cut each (source, split) into ranges of hashes that hold about `shard_tokens` tokens."""
-    tables = [read_stream(attempt.open(record)) for record in encoded]
-    keys = pa.concat_tables([table.select(["source", "split", "key"]) for table in tables])
-    lengths = np.concatenate([_list_lengths(table) for table in tables])
-    sources = np.asarray(keys["source"].to_pylist())
-    splits = np.asarray(keys["split"].to_pylist())
-    hashed = keys["key"].to_numpy()
+    """Cut each source and split into ranges of hashes that hold about `shard_tokens` tokens.
+
+    Holds 16 bytes for each document of one source and split.
+    """
+    files: dict[tuple[str, str], list[FileRecord]] = defaultdict(list)
+    for record in encoded:
+        files[str(record.source), str(record.split)].append(record)
     planned = []
-    for source in sorted(set(sources)):
-        for split in SPLITS:
-            chosen = (sources == source) & (splits == split)
-            if not chosen.any():
-                continue
-            order = np.argsort(hashed[chosen], kind="stable")
-            tokens = np.cumsum(lengths[chosen][order])
-            ordered = hashed[chosen][order]
-            cuts = np.searchsorted(tokens, np.arange(shard_tokens, tokens[-1], shard_tokens))
-            bounds = [0, *sorted({int(ordered[cut]) for cut in cuts if cut > 0}), 1 << 64]
-            for index, (low, high) in enumerate(pairwise(bounds)):
-                name = f"{source}-{split}-{index:05d}"
-                planned.append(Split(name, {"source": source, "split": split, "low": low, "high": high}))
+    for source, split in sorted(files, key=lambda pair: (pair[0], SPLITS.index(pair[1]))):
+        records = files[source, split]
+        tables = [read_stream(attempt.open(record)) for record in records]
+        hashed = np.concatenate([table["key"].to_numpy() for table in tables])
+        lengths = np.concatenate([_list_lengths(table) for table in tables])
+        order = np.argsort(hashed, kind="stable")
+        ordered, tokens = hashed[order], np.cumsum(lengths[order])
+        cuts = np.searchsorted(tokens, np.arange(shard_tokens, tokens[-1], shard_tokens))
+        bounds = [0, *sorted({int(ordered[cut]) for cut in cuts if cut > 0}), 1 << 64]
+        for index, (low, high) in enumerate(pairwise(bounds)):
+            planned.append(Split(f"{source}-{split}-{index:05d}", Range(source, split, low, high, records)))
     return planned
 
 
@@ -150,28 +199,22 @@ def _list_lengths(table: pa.Table) -> np.ndarray:
     return np.asarray(pc.list_value_length(table["input_ids"]).to_numpy(), dtype=np.int64)
 
 
-def write_shard(payload: dict[str, Any], shared: dict[str, Any], output: ShardOutput) -> None:
+def write_shard(rows: Range, shared: Shared, output: ShardOutput) -> None:
     """Gather the rows of one source, split and range of hashes, in the order of the hash."""
-    attempt: Attempt = shared["attempt"]
     parts = []
-    for record in shared["encoded"]:
-        table = read_stream(attempt.open(record))
-        rows = pc.and_(
-            pc.equal(table["source"], payload["source"]),
-            pc.equal(table["split"], payload["split"]),
-        )
-        table = table.filter(rows)
+    for record in rows.encoded:
+        table = read_stream(shared.attempt.open(record))
         keys = table["key"].to_numpy()
-        bounds = [_place(keys, payload[end]) for end in ("low", "high")]
-        parts.append(table.slice(bounds[0], bounds[1] - bounds[0]))
+        begin, end = _place(keys, rows.low), _place(keys, rows.high)
+        parts.append(table.slice(begin, end - begin))
     table = pa.concat_tables(parts).sort_by([("key", "ascending"), ("id", "ascending")])
-    table = table.select(["id", "input_ids", "bytes"]).cast(shard_schema(shared["vocabulary"]))
-    name = f"{payload['source']}-{payload['split']}-{payload['low']:016x}.arrow"
-    _write_stream(table, output.path(name), shared["batch_rows"])
-    output.add(name, "shards", rows=table.num_rows, split=payload["split"], source=payload["source"])
+    table = table.select(shared.schema.names).cast(shared.schema)
+    name = f"{rows.source}-{rows.split}-{rows.low:016x}.arrow"
+    _write_stream(table, output.path(name), shared.batch_rows)
+    output.add(name, "shards", rows=table.num_rows, split=rows.split, source=rows.source)
     output.stats = {
-        "source": payload["source"],
-        "split": payload["split"],
+        "source": rows.source,
+        "split": rows.split,
         "documents": table.num_rows,
         "tokens": int(_list_lengths(table).sum()),
         "bytes": int(pc.sum(table["bytes"]).as_py() or 0),

@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from lmtrain import storage
 from lmtrain.building import Attempt
-from lmtrain.training.loop import Job
+from lmtrain.training.job import Job
 
 
 def live_folder(attempt: Attempt) -> Path:

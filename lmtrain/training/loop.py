@@ -1,106 +1,70 @@
 """The one train loop: pretraining and fine-tuning, alone, under torchrun or under Ray.
 
-for each global batch (the next rows by the global row index g):
-    this worker takes its slice and cuts it into micro-batches
+for each global batch (the next rows by the global row index):
+    this worker takes its slice, cut into micro-batches, while a thread makes the next one
     loss = summed loss / targets of the whole batch, over all workers
     clip by the true global norm, step, and now and then look, tell and save
 """
 
+import json
 import math
+import resource
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from lmtrain import storage
 from lmtrain.config import Resources
 from lmtrain.errors import CancelledError, DivergedError
-from lmtrain.objectives.base import IGNORED, Batch, Objective
+from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.training.checkpoint import Checkpoints
-from lmtrain.training.config import TrainingConfig
+from lmtrain.training.job import Job, Outcome, Trained
+from lmtrain.training.loading import Loader
 from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
-from lmtrain.training.order import DataOrder, rank_slice
 from lmtrain.training.precision import Precision, choose_precision
 from lmtrain.training.process import Process
-from lmtrain.training.schedule import rate_share
+from lmtrain.training.recomputing import recompute
+from lmtrain.training.schedule import batch_size, rate_share
 from lmtrain.training.sharding import clip_gradients, set_gradient_sync, shard
+from lmtrain.training.spikes import is_spike, remembered
 
 LOG_STEPS = 10
 
 
-class Rows(Protocol):
-    """What a training reads: rows by number. `lengths` is None where all rows are equally long."""
-
-    @property
-    def lengths(self) -> np.ndarray | None:
-        """Tokens of each row, shape (rows,)."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: np.ndarray) -> Sequence[Any]:
-        """Return rows by number."""
-        ...
-
-
 @dataclass
-class Job:
-    """What is trained, on what, and how.
+class _Window:
+    """What is added up on this worker since it was last told."""
 
-    Attributes:
-        model: on its device, not yet sharded.
-        layers: its repeated blocks, each sharded and compiled by itself.
-        objective: turns rows into a loss.
-        rows: training rows.
-        validation: rows to look at now and then, or None.
-        bytes_per_target: of the validation text, to tell bits per byte; None where that means nothing.
-        config: what determines the result.
-        steps: optimizer steps.
-        checkpoints: URL of the folder of all attempts' checkpoints.
-        attempt: names this attempt's own among them.
-        log_folder: local folder for metrics that people can follow.
-        flops_per_token: of one forward and backward pass, for the utilization.
-    """
-
-    model: nn.Module
-    layers: list[nn.Module]
-    objective: Objective
-    rows: Rows
-    validation: Rows | None
-    bytes_per_target: float | None
-    config: TrainingConfig
-    steps: int
-    checkpoints: str
-    attempt: str
-    log_folder: Path
-    flops_per_token: float
-
-
-@dataclass
-class Outcome:
-    """How a training ended: figures of the whole, and the rows of its log."""
-
-    figures: dict[str, Any]
-    rows: list[dict[str, Any]]
+    loss: float = 0.0
+    targets: float = 0.0
+    tokens: float = 0.0
+    waited: float = 0.0
+    """Seconds in which the training waited for rows."""
+    began: float = field(default_factory=time.monotonic)
 
 
 @dataclass
 class _State:
-    """What a checkpoint remembers beside tensors."""
+    """What a checkpoint remembers beside tensors: the same on all workers."""
 
     step: int = 0
-    last_loss: float = float("inf")
-    best_loss: float = float("inf")
+    row: int = 0
+    """Global index of the next row."""
+    last_loss: float = math.inf
+    best_loss: float = math.inf
     best_step: int = 0
     stale_looks: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    skipped: int = 0
+    recent: list[float] = field(default_factory=list)
+    """The last losses, by which a spike is known."""
     ended: bool = False
 
 
@@ -112,18 +76,23 @@ class Trainer:
         self.config = job.config
         self.resources = resources
         self.process = process
-        self.order = DataOrder(len(job.rows), job.config.seed, job.rows.lengths)
+        micro = resources.micro_batch_size
+        self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process)
         self.state = _State()
+        recompute(job.layers, resources.recompute)
         if resources.compile:
             for layer in job.layers:
                 layer.compile()
-        shard(job.model, job.layers, resources.sharding, process)
+        self.trained = Trained(job.model, job.objective)
+        shard(self.trained, job.layers, resources, process)
         self.optimizers = Optimizers(job.model, job.config)
-        self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process)
+        self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process, resources.checkpoints_kept)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None
         self.best = {name: value.detach().clone() for name, value in self._kept()}
         self.precision: Precision
         self.log: MetricsLog | None = None
+        self.window = _Window()
+        self.unsaved_since = time.monotonic()
 
     def run(self) -> Outcome:
         """Train from the newest checkpoint, or from the start, to the end.
@@ -131,97 +100,120 @@ class Trainer:
         Raises:
             CancelledError: somebody asked to stop; a checkpoint was saved.
             DivergedError: loss or gradient isn't finite; the weights are those before that step.
+            StageError: another worker is late or gone; it is named.
+            StorageError: a checkpoint couldn't be written.
         """
-        self._resume()
-        self.optimizers.multiply_in(self.precision.products)
-        self._tell_progress()
-        if self.resources.compile and self.process.leads:
-            self.process.log("compiling the model: the first steps take longer")
-        self.job.model.train()
-        last_log, last_save = time.monotonic(), time.monotonic()
-        window = {"loss": 0.0, "targets": 0.0, "tokens": 0.0}
-        norm = 0.0
-        while self.state.step < self.job.steps and not self.state.ended:
-            loss, targets, tokens = self._accumulate(self.state.step)
-            norm = self._update(loss)
-            now = time.monotonic()
-            self.state.step += 1
-            step = self.state.step
-            for name, value in (("loss", loss), ("targets", targets), ("tokens", tokens)):
-                window[name] += value
-            ended, wants = step == self.job.steps, {"stop": False, "save": False}
-            if step % LOG_STEPS == 0 or ended:
-                now = time.monotonic()
-                wants = self._tell(window, norm, now - last_log, now - last_save)
-                window, last_log = dict.fromkeys(window, 0.0), now
-            # A checkpoint holds the look that belongs to its step: a resumed training won't look again.
-            if self.job.validation is not None and (step % self.config.eval_steps == 0 or ended):
-                ended = self._look() or ended
-            self.state.ended = ended
-            if wants["stop"] or wants["save"]:
-                self._save()
-                last_save = time.monotonic()
-            if ended:
-                break
-            if wants["stop"]:
-                raise CancelledError("stopped on request; run again to go on from here")
-            last_log += time.monotonic() - now  # looking and saving aren't training
-        self._finish()
+        with self.process.heeding_sigterm(), self.process.naming_who_is_late():
+            self._resume()
+            self.optimizers.multiply_in(self.precision.products)
+            self._tell_progress()
+            if self.resources.compile and self.process.leads:
+                self.process.log("compiling the model: the first steps take longer")
+            self.job.model.train()
+            self.window = _Window()
+            while self.state.step < self.job.steps and not self.state.ended:
+                self._advance()
+            self._finish()
         return Outcome(self._figures(), self.log.rows if self.log else [])
 
-    def _accumulate(self, step: int) -> tuple[float, float, float]:
-        """Add up the gradients of one global batch; return its summed loss, targets and tokens here."""
-        size = self.config.train_batch_size
-        low, high = rank_slice(step * size, (step + 1) * size, self.process.rank, self.process.world)
-        batches = self._micro_batches(self.job.rows, self.order, low, high, -(-size // self.process.world))
-        targets = sum(self.job.objective.targets(batch) for batch in batches)
-        everywhere = max(1.0, self.process.sum([float(targets)])[0])
+    def _advance(self) -> None:
+        """Train on one global batch; look, tell and save where it is time to."""
+        size = batch_size(self.state.step, self.job.steps, self.config)
+        loss, targets = self._accumulate(size)
+        stop, norm = self._update(loss, targets, size)
+        self.state.step += 1
+        self.state.row += size
+        self.process.beat(self.state.step)
+        last, save = self.state.step == self.job.steps, False
+        if self.state.step % LOG_STEPS == 0 or last or stop:
+            stop, save = self._tell(norm, stop)
+        begun = time.monotonic()
+        # A checkpoint holds the look that belongs to its step: a resumed training won't look again.
+        if self.job.validation is not None and (self.state.step % self.config.eval_steps == 0 or last):
+            self.state.ended = self._look() or last
+        if stop or save:
+            self._save()
+        self.window.began += time.monotonic() - begun  # looking and saving aren't training
+        if stop and not (self.state.ended or last):
+            self.checkpoints.wait()
+            raise CancelledError("stopped on request; run again to go on from here")
+
+    def _accumulate(self, size: int) -> tuple[float, float]:
+        """Add up the gradients of one global batch; return this worker's loss and the targets of all."""
+        begun = time.monotonic()
+        batches = self.loader.take(self.state.row, size)
+        self.window.waited += time.monotonic() - begun
+        if self.state.step + 1 < self.job.steps:
+            following = batch_size(self.state.step + 1, self.job.steps, self.config)
+            self.loader.prepare(self.state.row + size, following)
+        targets = float(sum(self.job.objective.targets(batch) for batch in batches))
+        everywhere = max(1.0, self.process.sum([targets])[0])
         self.optimizers.zero_gradients()
         total = torch.zeros((), dtype=torch.float64)
         for index, batch in enumerate(batches):
-            set_gradient_sync(self.job.model, self.resources.sharding, index == len(batches) - 1)
+            set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)
             with self.precision.autocast(self.process.device):
-                loss = self.job.objective.loss(self.job.model, batch)
+                loss = self.trained(batch)
             (loss / everywhere).backward()
             total += loss.detach().double().cpu()
-        return float(total), float(targets), float(sum(map(_tokens, batches)))
+        self.window.loss += float(total)
+        self.window.targets += targets
+        self.window.tokens += sum(map(_tokens, batches))
+        return float(total), everywhere
 
-    def _micro_batches(self, rows: Rows, order: DataOrder, low: int, high: int, most: int) -> list[Batch]:
-        """Return the batches of a slice of g, as many on every worker: empty ones have no targets."""
-        micro = self.resources.micro_batch_size
-        batches = []
-        for start in range(low, low + most, micro):
-            stop = min(start + micro, high)
-            epochs, indices = order.at(start, stop) if start < stop else order.at(0, 1)
-            batch = self.job.objective.collate(rows.take(indices), indices, epochs, self.config.seed)
-            if start >= stop:
-                batch["labels"] = torch.full_like(batch["labels"], IGNORED)
-            batches.append({name: value.to(self.process.device) for name, value in batch.items()})
-        return batches
+    def _update(self, loss: float, targets: float, size: int) -> tuple[bool, float]:
+        """Clip and step; return whether a worker was asked to end, and the gradient's norm before clipping.
 
-    def _update(self, loss: float) -> float:
-        """Clip and step; return the gradient's norm before clipping."""
+        Args:
+            loss: summed, of this worker.
+            targets: of all workers.
+            size: rows of the batch.
+        """
+        broken = not math.isfinite(loss)
+        given = [0.0 if broken else loss, float(broken), float(self.process.terminated)]
+        summed, all_broken, stop = self.process.sum(given)
         try:
-            broken = self.process.sum([float(not math.isfinite(loss))])[0]
-            if broken:
+            if all_broken:
                 raise FloatingPointError(
-                    f"the loss isn't finite on {broken:.0f} of {self.process.world} workers"
+                    f"the loss isn't finite on {all_broken:.0f} of {self.process.world} workers"
                 )
             norm = clip_gradients(self.optimizers.shards, self.config.max_grad_norm, self.process)
         except FloatingPointError as error:
+            place = self._keep_documents(size) if broken or not all_broken else "the other workers' record"
             raise DivergedError(
-                f"step {self.state.step + 1}: {error}; the weights are those "
-                "before it: lower learning_rate, or raise precision to fp32"
+                f"step {self.state.step + 1}: {error}; the weights are those before it, and the documents "
+                f"of the batch stand in {place}: lower learning_rate, or raise precision to fp32"
             ) from error
-        self.optimizers.step(rate_share(self.state.step, self.job.steps, self.config))
-        return norm
+        if not self._is_left_out(summed / targets):
+            self.optimizers.step(rate_share(self.state.step, self.job.steps, self.config))
+        return stop > 0, norm
 
-    def _tell(self, window: dict[str, float], norm: float, seconds: float, unsaved: float) -> dict[str, bool]:
-        """Write the figures of the last steps; return what the leading process wants all to do."""
-        leads = self.process.leads
-        stop = float(leads and self.process.cancelled())
-        save = float(leads and unsaved > self.resources.checkpoint_seconds)
-        loss, targets, tokens, stop, save = self.process.sum([*window.values(), stop, save])
+    def _keep_documents(self, size: int) -> str:
+        """Write the ids of the documents that this worker saw in a batch; return where they stand."""
+        place = f"diverged/step-{self.state.step + 1:08d}-rank-{self.process.rank}.json"
+        ids = self.loader.documents(self.state.row, size)
+        storage.write_bytes(storage.join(self.job.checkpoints, place), json.dumps(ids).encode())
+        return place
+
+    def _is_left_out(self, loss: float) -> bool:
+        """Tell whether a batch's loss is a spike that the recipe wants to skip; log every spike."""
+        if not is_spike(loss, self.state.recent, self.config.max_loss_deviations):
+            self.state.recent = remembered(loss, self.state.recent)
+            return False
+        self.state.skipped += self.config.skip_loss_spikes
+        if self.process.leads:
+            done = "the batch is skipped" if self.config.skip_loss_spikes else "trained on all the same"
+            self.process.log(f"loss spike at step {self.state.step + 1}: {loss:.4f}; {done}")
+        return self.config.skip_loss_spikes
+
+    def _tell(self, norm: float, stop: bool) -> tuple[bool, bool]:
+        """Write the figures of the last steps; return whether all are to stop, and to save."""
+        leads, window, now = self.process.leads, self.window, time.monotonic()
+        asked = float(stop or (leads and self.process.cancelled()))
+        save = float(leads and now - self.unsaved_since > self.resources.checkpoint_seconds)
+        given = [window.loss, window.targets, window.tokens, window.waited, asked, save]
+        loss, targets, tokens, waited, asked, save = self.process.sum(given)
+        seconds = now - window.began
         rate = tokens / seconds
         self.state.tokens += int(tokens)
         self.state.seconds += seconds
@@ -232,11 +224,16 @@ class Trainer:
             "grad_norm": norm,
             "tokens_per_second": rate,
             "mfu": rate * self.job.flops_per_token / (self.precision.peak_flops * self.process.world),
+            "loading_share": waited / self.process.world / seconds,
+            "memory_gb": _peak_memory(self.process.device) / 1e9,
             "seconds": self.state.seconds,
         }
+        if self.job.bytes_per_target:
+            values["bits_per_byte"] = values["loss"] / math.log(2) / self.job.bytes_per_target
         self._log(values)
         self._tell_progress()
-        return {"stop": stop > 0, "save": save > 0}
+        self.window = _Window()
+        return asked > 0, save > 0
 
     def _tell_progress(self) -> None:
         if self.process.leads:
@@ -252,16 +249,14 @@ class Trainer:
         """Measure the validation loss, keep the best weights; return whether it is time to stop early."""
         assert self.job.validation is not None
         self.job.model.eval()
-        count = min(len(self.job.validation), self.config.max_eval_rows)
-        order = DataOrder(len(self.job.validation), 0, self.job.validation.lengths)
-        low, high = rank_slice(0, count, self.process.rank, self.process.world)
+        rows, objective = self.job.validation, self.job.objective
+        loader = Loader(rows, objective, 0, self.resources.micro_batch_size, self.process)
         loss, targets = 0.0, 0.0
-        for batch in self._micro_batches(
-            self.job.validation, order, low, high, -(-count // self.process.world)
-        ):
+        for batch in loader.take(0, min(len(rows), self.config.max_eval_rows)):
             with self.precision.autocast(self.process.device):
-                loss += float(self.job.objective.loss(self.job.model, batch))
-            targets += self.job.objective.targets(batch)
+                loss += float(self.trained(batch))
+            targets += objective.targets(batch)
+        loader.close()
         loss, targets = self.process.sum([loss, targets])
         mean = loss / max(1.0, targets)
         values = {"validation_loss": mean}
@@ -321,13 +316,16 @@ class Trainer:
     def _save(self) -> None:
         facts = {
             "state": vars(self.state),
+            "loss": self.state.last_loss,
             "precision": vars(self.precision),
             "rows": self.log.rows if self.log else [],
         }
         self.checkpoints.save(self.state.step, self._tensors(), facts)
 
     def _finish(self) -> None:
-        """Put the best weights back, where they were kept, and close the log."""
+        """Put the best weights back, where they were kept, and close what is open."""
+        self.loader.close()
+        self.checkpoints.close()
         if self.keeps_best:
             for name, value in self._weights().items():
                 _local(value).copy_(_local(self.best[name]))
@@ -341,6 +339,7 @@ class Trainer:
             "seconds_training": round(self.state.seconds, 2),
             "tokens_per_second": round(self.state.tokens / max(self.state.seconds, 1e-9), 1),
             "products": self.precision.products,
+            "skipped_steps": self.state.skipped,
         }
         if self.job.validation is not None:
             loss = self.state.best_loss if self.keeps_best else self.state.last_loss
@@ -359,6 +358,13 @@ def _tokens(batch: Batch) -> int:
         return 0
     mask = batch.get("attention_mask")
     return int(mask.sum()) if mask is not None else batch["input_ids"].numel()
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Return the most bytes that this process has held: on its GPU, else in main memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -112,6 +112,18 @@ class _Stream:
         document[high - low :] = last - first + 1
         return PackedRow(tokens, document[:-1])
 
+    def documents(self, index: int) -> list[str]:
+        """Return the ids of the documents of which a row has tokens, in their order."""
+        low = index * self.row_tokens
+        high = min(low + self.row_tokens + 1, self.targets)
+        first = int(np.searchsorted(self.starts, low, side="right")) - 1
+        last = int(np.searchsorted(self.starts, high - 1, side="right")) - 1
+        found = []
+        for number in range(first, last + 1):
+            shard = int(np.searchsorted(self.first_document, number, side="right")) - 1
+            found.append(self.shards[shard].ids()[number - int(self.first_document[shard])].as_py())
+        return found
+
     def rows_of(self, ids: Set[str]) -> dict[str, range]:
         """Return the rows in which tokens of documents stand as inputs or targets, by id."""
         wanted, found = pa.array(sorted(ids), pa.string()), {}
@@ -159,11 +171,15 @@ class PackedRows:
 
     def take(self, indices: np.ndarray) -> list[PackedRow]:
         """Return rows by number."""
-        rows = []
-        for index in indices:
-            stream = int(np.searchsorted(self.first_row, index, side="right")) - 1
-            rows.append(self.streams[stream].row(int(index) - int(self.first_row[stream])))
-        return rows
+        return [stream.row(row) for stream, row in map(self._place, indices)]
+
+    def documents(self, indices: np.ndarray) -> list[list[str]]:
+        """Return the ids of the documents in each of these rows."""
+        return [stream.documents(row) for stream, row in map(self._place, indices)]
+
+    def _place(self, index: int) -> tuple[_Stream, int]:
+        stream = int(np.searchsorted(self.first_row, index, side="right")) - 1
+        return self.streams[stream], int(index) - int(self.first_row[stream])
 
     def rows_of(self, ids: Set[str]) -> dict[str, range]:
         """Return by number the rows in which documents stand, by id; those that aren't there are left out."""

@@ -6,13 +6,19 @@ the `Process` differs.
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from lmtrain.errors import StageError
 
 Tell = Callable[[str, dict[str, Any]], None]
 
@@ -38,6 +44,8 @@ class Process:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     tell: Tell = _tell_nobody
     cancelled: Callable[[], bool] = lambda: False
+    _terminated: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
+    _step: int = field(default=0, init=False, repr=False)
 
     @property
     def leads(self) -> bool:
@@ -48,22 +56,78 @@ class Process:
         """Tell a line, with rank and host."""
         self.tell("log", {"rank": self.rank, "host": socket.gethostname(), "line": line, "level": level})
 
-    def sum(self, values: list[float]) -> list[float]:
-        """Return the sums over all processes, in float64."""
+    def sum(self, values: list[float], group: dist.ProcessGroup | None = None) -> list[float]:
+        """Return the sums over all processes, or those of a group, in float64."""
         if self.world == 1:
             return values
         device = self.device if self.device.type == "cuda" else torch.device("cpu")
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
-        dist.all_reduce(tensor)
+        dist.all_reduce(tensor, group=group)
         return tensor.tolist()
 
-    def barrier(self) -> None:
-        """Wait for all processes."""
+    @contextmanager
+    def heeding_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM ask for a stop, as a scheduler does before it takes a machine away."""
+        if threading.current_thread() is not threading.main_thread():  # Ray ends its workers in its own way
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, lambda *_: self._terminated.set())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether this process was asked to end."""
+        return self._terminated.is_set()
+
+    @contextmanager
+    def naming_who_is_late(self) -> Iterator[None]:
+        """Turn a collective's failure into an error that names the ranks that are behind, and their steps.
+
+        Raises:
+            StageError: a collective timed out, or a worker is gone.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.world == 1 or not _is_of_a_collective(error):
+                raise
+            raise StageError(
+                f"rank {self.rank} waited in vain for the others at step {self._step}: {self._who_is_late()}"
+            ) from error
+
+    def _who_is_late(self) -> str:
+        """Return which ranks are behind this one, by what they told last."""
+        try:
+            steps = {rank: int(_store().get(_step_key(rank))) for rank in range(self.world)}
+        except RuntimeError:
+            return "the process that keeps their steps, rank 0's or the launcher, is gone"
+        least = min(steps.values())
+        late = [str(rank) for rank, step in steps.items() if step == least and rank != self.rank]
+        return f"rank {', '.join(late)} was last seen at step {least}; look at what it logged last"
+
+    def beat(self, step: int) -> None:
+        """Tell the others which step this process is at."""
+        self._step = step
         if self.world > 1:
-            dist.barrier()
+            _store().set(_step_key(self.rank), str(step))
 
 
-def torchrun_process(tell: Tell = _tell_nobody) -> Process:
+def _store() -> dist.Store:
+    return dist.distributed_c10d._get_default_store()
+
+
+def _step_key(rank: int) -> str:
+    return f"lmtrain/step/{rank}"
+
+
+def _is_of_a_collective(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "nccl" in str(error).lower()
+
+
+def torchrun_process(tell: Tell = _tell_nobody, timeout_seconds: int = 1800) -> Process:
     """Join the process group that `torchrun` describes in the environment, or be alone without one."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.device("cpu")
@@ -71,5 +135,8 @@ def torchrun_process(tell: Tell = _tell_nobody) -> Process:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo")
+        dist.init_process_group(
+            "cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo",
+            timeout=timedelta(seconds=timeout_seconds),
+        )
     return Process(int(os.environ.get("RANK", "0")), world, device, tell)

@@ -3,48 +3,66 @@
 ZeRO-3 gives parameters back after the forward pass; ZeRO-2 keeps them and
 reduces gradients at every micro-batch; ZeRO-1 reduces at the last one. `ddp` is
 FSDP2 over a mesh whose shards have one member: every worker holds everything.
-With one worker nothing is sharded and nothing is communicated.
+Any of them may be hybrid: sharded over the workers of a group (a machine), the same in
+every group. With one worker nothing is sharded and nothing is communicated.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
+from lmtrain.config import Resources
+from lmtrain.errors import ResourceError
 from lmtrain.training.process import Process
 
 Sharding = Literal["ddp", "zero1", "zero2", "zero3"]
 
 
-def shard(model: nn.Module, layers: list[nn.Module], sharding: Sharding, process: Process) -> None:
+def shard(model: nn.Module, layers: list[nn.Module], resources: Resources, process: Process) -> None:
     """Shard a model in place, layer by layer. Gradients become sums over workers, not means.
 
     Args:
         model: the whole model.
         layers: its repeated blocks, each gathered by itself.
-        sharding: what is sharded.
+        resources: what is sharded, over how many workers, and whether it waits in main memory.
         process: this process; with one worker the model stays as it is.
+
+    Raises:
+        ResourceError: groups of that size don't make up all workers.
     """
     if process.world == 1:
         return
-    kind = process.device.type
-    mesh: DeviceMesh
-    if sharding == "ddp":
-        mesh = init_device_mesh(kind, (process.world, 1), mesh_dim_names=("replicate", "shard"))
-    else:
-        mesh = init_device_mesh(kind, (process.world,), mesh_dim_names=("shard",))
+    reshards = resources.sharding == "zero3"
+    offloads: dict[str, Any] = {}
+    if resources.offload and process.device.type == "cuda":
+        offloads = {"offload_policy": CPUOffloadPolicy()}
+    mesh = _mesh(resources, process)
     for module in [*layers, model]:
-        fully_shard(module, mesh=mesh, reshard_after_forward=sharding == "zero3")
+        fully_shard(module, mesh=mesh, reshard_after_forward=reshards, **offloads)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(True)
             module.set_gradient_divide_factor(1.0)
+
+
+def _mesh(resources: Resources, process: Process) -> DeviceMesh:
+    """Return the workers as groups by members: parameters are sharded within a group."""
+    size = 1 if resources.sharding == "ddp" else resources.shard_group or process.world
+    if process.world % size:
+        raise ResourceError(
+            f"resources.shard_group is {size}, which doesn't divide the {process.world} workers"
+        )
+    if size == process.world:
+        return init_device_mesh(process.device.type, (size,), mesh_dim_names=("shard",))
+    shape = (process.world // size, size)
+    return init_device_mesh(process.device.type, shape, mesh_dim_names=("replicate", "shard"))
 
 
 def set_gradient_sync(model: nn.Module, sharding: Sharding, last: bool) -> None:
@@ -109,8 +127,9 @@ def clip_gradients(shards: list[Shard], max_norm: float, process: Process) -> fl
     """
     gradients = [gradient for one in shards if (gradient := one.gradient) is not None and gradient.numel()]
     squares = float(get_total_norm(gradients)) ** 2 if gradients else 0.0
-    if any(one.group is not None for one in shards):
-        squares = process.sum([squares])[0]
+    group = next((one.group for one in shards if one.group is not None), None)
+    if group is not None:
+        squares = process.sum([squares], group)[0]
     norm = squares**0.5
     if norm != norm or norm == float("inf"):
         raise FloatingPointError(f"the gradient's norm is {norm}")

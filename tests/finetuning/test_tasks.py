@@ -9,12 +9,15 @@ from lmtrain.finetuning.classification import Classification
 from lmtrain.finetuning.config import ClassificationConfig, SummarizationConfig
 from lmtrain.finetuning.examples import ExampleRows, Rejection, Row, pad_rows
 from lmtrain.finetuning.summarization import SUFFIX, Summarization
-from lmtrain.tokenization.tokenizer_stage import train_bpe, wrap
+from lmtrain.tokenization.config import TokenizerSettings
+from lmtrain.tokenization.special_tokens import wrap
+from lmtrain.tokenization.training import train
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return wrap(train_bpe(iter(["the mean of an array", "数组的平均值"] * 20), 320, 2))
+    settings = TokenizerSettings(vocab_size=320)
+    return wrap(train(iter(["the mean of an array", "数组的平均值"] * 20), settings), "gpt2")
 
 
 def classifier(tokenizer, **settings) -> Classification:

@@ -1,5 +1,6 @@
 """Shards hold every document once, in the order of the id's hash, whatever the number of workers."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,12 +11,13 @@ from transformers import AutoTokenizer
 from lmtrain.building import Attempt, Built, build_once
 from lmtrain.config import Resources, SplitConfig
 from lmtrain.curation.config import CurateConfig
-from lmtrain.errors import StageError
+from lmtrain.errors import RecipeError, StageError
 from lmtrain.manifest import Artifact
-from lmtrain.schemas import DOCUMENTS, document_id, split_of
+from lmtrain.schemas import DOCUMENTS, document_id, row_key, split_of
+from lmtrain.text.segmentation import sentences
 from lmtrain.tokenization import stage, tokenizer_stage
-from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig
-from lmtrain.tokenization.stage import row_key
+from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig, TokenizeSection
+from lmtrain.tokenization.existing import with_files_digest
 from lmtrain.watch import SilentWatch
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -39,7 +41,7 @@ def documents_artifact(root: str, count: int = 120, files: int = 3) -> str:
                 "metadata": "{}",
                 "cluster": identity,
                 "split": split_of(identity, SplitConfig(validation=0.2, test=0.2)),
-                "language": "en",
+                "language": ("en", "zh")[index % 2],
                 "language_score": 1.0,
             }
         )
@@ -112,3 +114,54 @@ def test_no_training_text_is_said_before_anything_is_trained(root):
     empty = documents_artifact(root, count=0, files=1)
     with pytest.raises(StageError, match="training split"):
         tokenizer_stage.build({"documents": [empty]}, TokenizerConfig(), root, Resources(), SilentWatch())
+
+
+def test_any_token_at_which_a_sentence_or_word_begins_is_known(root):
+    documents, tokenizer, shards = build_shards(root, 2, sentence_starts=True, word_starts=True)
+    face = AutoTokenizer.from_pretrained(tokenizer.folder("tokenizer"))
+    texts = {row["id"]: row for table in documents.tables("documents") for row in table.to_pylist()}
+    record = shards.files("shards", split="train", source="zh")[0]
+    row = stage.read_stream(shards.open(record)).to_pylist()[0]
+    pieces = [
+        face.decode(row["input_ids"][begin:end]).strip()
+        for begin, end in pairwise([*row["sentence_starts"], len(row["input_ids"])])
+    ]
+    document = texts[row["id"]]
+    expected = sentences(document["text"], "zh")
+    assert len(pieces) == len(expected) == 4
+    # A token may hold the full stop and what follows it: then it is the one at which the sentence begins.
+    assert all(one.rstrip("。") in piece for one, piece in zip(expected, pieces, strict=True))
+    assert len(row["word_starts"]) > len(row["sentence_starts"])
+
+
+def test_an_existing_tokenizer_is_taken_and_known_by_its_files(root, tmp_path):
+    trained = build_shards(root, 1)[1]
+    folder = str(trained.folder("tokenizer"))
+    config = with_files_digest(TokenizeSection(existing=folder).tokenizer())
+    documents = documents_artifact(root)
+    inputs = {"documents": [documents]}
+    taken = Artifact(tokenizer_stage.build(inputs, config, root, Resources(), SilentWatch()))
+    assert (taken.folder("tokenizer") / "tokenizer.json").read_bytes() == (
+        trained.folder("tokenizer") / "tokenizer.json"
+    ).read_bytes()
+    assert taken.stats["vocab_size"] == trained.stats["vocab_size"]
+    assert folder not in taken.manifest.model_dump_json(), "where it lay is nobody's business"
+
+
+def test_a_folder_without_a_tokenizer_is_told_before_anything_is_spent(tmp_path):
+    with pytest.raises(RecipeError, match=r"tokenize\.existing: no tokenizer\.json in"):
+        with_files_digest(TokenizeSection(existing=str(tmp_path)).tokenizer())
+
+
+def test_a_sample_of_a_large_corpus_is_the_same_for_any_order_of_files(root, tmp_path):
+    config = TokenizerConfig(vocab_size=350).model_copy(update={"training_bytes": 3000})
+    many = tokenizer_stage.build(
+        {"documents": [documents_artifact(root, files=4)]}, config, root, Resources(), SilentWatch()
+    )
+    other = str(tmp_path / "other")
+    one = tokenizer_stage.build(
+        {"documents": [documents_artifact(other, files=1)]}, config, other, Resources(), SilentWatch()
+    )
+    stats = Artifact(many).stats
+    assert stats == Artifact(one).stats
+    assert 1000 < stats["bytes"] < 6000

@@ -13,7 +13,8 @@ from lmtrain.config import Resources
 from lmtrain.modeling.build import repeated_layers
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.config import TrainingConfig
-from lmtrain.training.loop import Job, Trainer
+from lmtrain.training.job import Job
+from lmtrain.training.loop import Trainer
 from lmtrain.training.packing import PackedRow
 from lmtrain.training.process import Process, torchrun_process
 
@@ -34,6 +35,9 @@ class RandomRows:
     def take(self, indices: np.ndarray) -> list[PackedRow]:
         document = (np.arange(TOKENS) >= 5).astype(np.int64)
         return [PackedRow(self.tokens[index], document) for index in indices]
+
+    def documents(self, indices: np.ndarray) -> list[list[str]]:
+        return [[f"d{index}"] for index in indices]
 
 
 def trainer(folder: Path, process: Process, sharding: str, optimizer: str, *, steps: int = 6) -> Trainer:
@@ -62,11 +66,11 @@ def traced(trainer: Trainer) -> list[list[float]]:
     trace = []
     original = trainer._update
 
-    def update(loss: float) -> float:
+    def update(loss: float, targets: float, size: int) -> tuple[bool, float]:
         whole = trainer.process.sum([loss])[0]
-        norm = original(loss)
+        stop, norm = original(loss, targets, size)
         trace.append([whole, norm])
-        return norm
+        return stop, norm
 
     trainer._update = update
     outcome = trainer.run()

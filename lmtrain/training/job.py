@@ -1,0 +1,90 @@
+"""What is trained: the model, its rows, and the settings; and how a training ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from lmtrain.objectives.base import Batch, Objective
+from lmtrain.training.config import TrainingConfig
+
+
+class Rows(Protocol):
+    """What a training reads: rows by number. `lengths` is None where all rows are equally long."""
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """Tokens of each row, shape (rows,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> Sequence[Any]:
+        """Return rows by number."""
+        ...
+
+    def documents(self, indices: np.ndarray) -> list[list[str]]:
+        """Return the ids of the documents in each of these rows."""
+        ...
+
+
+@dataclass
+class Job:
+    """What is trained, on what, and how.
+
+    Attributes:
+        model: on its device, not yet sharded.
+        layers: its repeated blocks, each sharded and compiled by itself.
+        objective: turns rows into a loss.
+        rows: training rows.
+        validation: rows to look at now and then, or None.
+        bytes_per_target: of the validation text, to tell bits per byte; None where that means nothing.
+        config: what determines the result.
+        steps: optimizer steps.
+        checkpoints: URL of the folder of all attempts' checkpoints.
+        attempt: names this attempt's own among them.
+        log_folder: local folder for metrics that people can follow.
+        flops_per_token: of one forward and backward pass, for the utilization.
+    """
+
+    model: PreTrainedModel
+    layers: list[nn.Module]
+    objective: Objective
+    rows: Rows
+    validation: Rows | None
+    bytes_per_target: float | None
+    config: TrainingConfig
+    steps: int
+    checkpoints: str
+    attempt: str
+    log_folder: Path
+    flops_per_token: float
+
+
+@dataclass
+class Outcome:
+    """How a training ended: figures of the whole, and the rows of its log."""
+
+    figures: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+
+class Trained(nn.Module):
+    """A model with what it learns: the loss is worked out within its forward pass.
+
+    Sharded parameters are whole only there, so a loss that goes around the
+    model's own forward pass (to never hold all logits) belongs inside.
+    """
+
+    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the summed loss of a batch, in nats."""
+        return self.objective.loss(self.model, batch)

@@ -1,0 +1,94 @@
+"""Global batches as one worker sees them: its slice of the next rows, cut into micro-batches.
+
+The batch that will be asked for next is made in a thread while this one is
+trained on. What is in a batch follows from its rows alone, so it makes no
+difference whether it was made ahead, or again after a stop.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+from lmtrain.objectives.base import IGNORED, Batch, Objective
+from lmtrain.training.job import Rows
+from lmtrain.training.order import DataOrder, rank_slice
+from lmtrain.training.process import Process
+
+
+class Loader:
+    """Makes the batches of one worker.
+
+    Attributes:
+        order: which row stands where.
+    """
+
+    def __init__(
+        self, rows: Rows, objective: Objective, seed: int, micro_batch_size: int, process: Process
+    ) -> None:
+        """Load rows for an objective.
+
+        Args:
+            rows: what there is.
+            objective: turns them into batches.
+            seed: of the order, and of what is random in a row.
+            micro_batch_size: rows in one forward pass.
+            process: this worker.
+        """
+        self.rows = rows
+        self.objective = objective
+        self.seed = seed
+        self.micro_batch_size = micro_batch_size
+        self.process = process
+        self.order = DataOrder(len(rows), seed, rows.lengths)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lmtrain-loader")
+        self._ahead: tuple[tuple[int, int], Future[list[Batch]]] | None = None
+
+    def take(self, start: int, size: int) -> list[Batch]:
+        """Return this worker's micro-batches of the rows [start, start + size), on its device.
+
+        Every worker has as many; one whose slice is shorter gets batches without
+        targets, because all must take part in what the model communicates.
+
+        Args:
+            start: global row index of the batch's first row.
+            size: rows of the batch over all workers.
+        """
+        if self._ahead is not None and self._ahead[0] == (start, size):
+            batches = self._ahead[1].result()
+        else:
+            batches = self._made(start, size)
+        self._ahead = None
+        device = self.process.device
+        return [
+            {name: value.to(device, non_blocking=True) for name, value in batch.items()} for batch in batches
+        ]
+
+    def prepare(self, start: int, size: int) -> None:
+        """Begin to make the batch that will be taken next."""
+        self._ahead = ((start, size), self._thread.submit(self._made, start, size))
+
+    def documents(self, start: int, size: int) -> list[str]:
+        """Return the ids of the documents in this worker's slice of a batch, in the order of its rows."""
+        low, high = self._slice(start, size)
+        found = self.rows.documents(self.order.at(low, high)[1])
+        return list(dict.fromkeys(identity for row in found for identity in row))
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _slice(self, start: int, size: int) -> tuple[int, int]:
+        return rank_slice(start, start + size, self.process.rank, self.process.world)
+
+    def _made(self, start: int, size: int) -> list[Batch]:
+        low, high = self._slice(start, size)
+        most, micro = -(-size // self.process.world), self.micro_batch_size
+        return [self._batch(begin, min(begin + micro, high)) for begin in range(low, low + most, micro)]
+
+    def _batch(self, begin: int, end: int) -> Batch:
+        empty = begin >= end
+        epochs, indices = self.order.at(0, 1) if empty else self.order.at(begin, end)
+        batch = self.objective.collate(self.rows.take(indices), indices, epochs, self.seed)
+        if empty:
+            batch["labels"] = torch.full_like(batch["labels"], IGNORED)
+        return batch
