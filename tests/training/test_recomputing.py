@@ -32,7 +32,9 @@ def test_full_keeps_less_than_selective_keeps_less_than_none():
         layer = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.GELU(), torch.nn.Linear(256, 64))
         recompute([layer], how)
         sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda one: sizes.append(one.numel()) or one, lambda one: one):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda one: sizes.append(one.numel()) or one, lambda one: one
+        ):
             layer(torch.randn(128, 64, requires_grad=True))
         return sum(sizes)
 
