@@ -10,8 +10,10 @@ from lmtrain.config import Config
 class TrainingConfig(Config):
     """Optimizer, schedule, precision, batch, and when to look at the validation set."""
 
-    optimizer: Literal["adamw", "muon"] = Field(
-        default="adamw", description="AdamW, or Muon for hidden matrices with AdamW for the rest."
+    optimizer: Literal["adamw", "muon", "adafactor", "adamw_8bit"] = Field(
+        default="adamw",
+        description="AdamW; Muon for hidden matrices with AdamW for the rest; and with less memory, Adafactor, "
+        "or AdamW whose matrices have their moments in eight bits.",
     )
     learning_rate: float = Field(
         default=1e-3, gt=0, lt=10, description="Peak rate (with Muon that of the hidden matrices)."
@@ -22,6 +24,9 @@ class TrainingConfig(Config):
     adam_beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's first decay.")
     adam_beta2: float = Field(default=0.95, ge=0, lt=1, description="AdamW's second decay.")
     weight_decay: float = Field(default=0.1, ge=0, description="Decoupled decay of matrices.")
+    decay_embeddings: bool = Field(
+        default=True, description="Whether embeddings decay as the other matrices do; vectors never do."
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to this global norm.")
     z_loss: float = Field(
         default=0.0,
@@ -45,7 +50,10 @@ class TrainingConfig(Config):
         default=0.05, ge=0, lt=1, description="Share of steps in which the rate rises."
     )
     min_lr_ratio: float = Field(default=0.1, ge=0, le=1, description="Last rate as a share of the peak.")
-    precision: Literal["fp32", "bf16"] = Field(default="bf16", description="Of the matrix products.")
+    precision: Literal["fp32", "bf16", "fp8"] = Field(
+        default="bf16",
+        description="Of the matrix products. fp8 is for the layers' products, on GPUs that have it.",
+    )
     train_batch_size: int = Field(default=64, ge=1, description="Rows in a global batch, over all workers.")
     batch_ramp_ratio: float = Field(
         default=0.0, ge=0, le=1, description="Share of steps over which the batch grows to its full size."

@@ -7,10 +7,12 @@ Any of them may be hybrid: sharded over the workers of a group (a machine), the 
 every group. With one worker nothing is sharded and nothing is communicated.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -20,6 +22,7 @@ from torch.nn.utils import get_total_norm
 
 from lmtrain.config import Resources
 from lmtrain.errors import ResourceError
+from lmtrain.training.config import TrainingConfig
 from lmtrain.training.process import Process
 
 Sharding = Literal["ddp", "zero1", "zero2", "zero3"]
@@ -79,11 +82,13 @@ class Shard:
         name: the parameter's name in the model.
         parameter: the parameter, a distributed tensor where it is sharded.
         local: this worker's part, sharing the parameter's memory.
+        embeds: whether it holds a vector for each token or position.
     """
 
     name: str
     parameter: nn.Parameter
     local: Tensor
+    embeds: bool = False
 
     @property
     def gradient(self) -> Tensor | None:
@@ -100,13 +105,25 @@ class Shard:
         mesh = mesh["shard"] if mesh.ndim > 1 else mesh
         return mesh.get_group() if mesh.size() > 1 else None
 
-    def like_parameter(self, local: Tensor) -> Tensor:
-        """Return this worker's part of something shaped like the parameter as a distributed tensor."""
+    @property
+    def is_hidden_matrix(self) -> bool:
+        """Whether it maps one hidden state to another: a matrix within a repeated block, no embedding."""
+        return self.parameter.ndim == 2 and not self.embeds and re.search(r"\.\d+\.", self.name) is not None
+
+    def decay(self, config: TrainingConfig) -> float:
+        """Return its weight decay: that of matrices, and none for vectors (norms, biases)."""
+        if self.parameter.ndim < 2 or (self.embeds and not config.decay_embeddings):
+            return 0.0
+        return config.weight_decay
+
+    def with_rows(self, local: Tensor) -> Tensor:
+        """Return this worker's part of something that has the parameter's rows as a distributed tensor."""
         data = self.parameter.data
         if not isinstance(data, DTensor):
             return local
+        whole = torch.empty((data.shape[0], *local.shape[1:]), device="meta")
         return DTensor.from_local(
-            local, data.device_mesh, data.placements, shape=data.shape, stride=data.stride(), run_check=False
+            local, data.device_mesh, data.placements, shape=whole.shape, stride=whole.stride(), run_check=False
         )
 
 
@@ -116,7 +133,8 @@ def local_shards(model: nn.Module) -> Iterator[Shard]:
         if parameter.requires_grad:
             data = parameter.data
             local = data.to_local() if isinstance(data, DTensor) else data
-            yield Shard(name.replace("_orig_mod.", ""), parameter, local)
+            embeds = isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Embedding)
+            yield Shard(name.replace("_orig_mod.", ""), parameter, local, embeds)
 
 
 def clip_gradients(shards: list[Shard], max_norm: float, process: Process) -> float:

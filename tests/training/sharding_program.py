@@ -19,6 +19,7 @@ from lmtrain.training.packing import PackedRow
 from lmtrain.training.process import Process, torchrun_process
 
 TOKENS = 12
+OPTIMIZERS = ("adamw", "muon", "adafactor", "adamw_8bit")
 
 
 class RandomRows:
@@ -82,7 +83,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     found = {}
     for way in sys.argv[1].split(","):
-        for kind in ("adamw", "muon"):
+        for kind in OPTIMIZERS:
             with tempfile.TemporaryDirectory() as scratch:
                 found[f"{way} {kind}"] = traced(trainer(Path(scratch), joined, way, kind))
     if joined.leads:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sharding_program import trainer
+from sharding_program import OPTIMIZERS, trainer
 
 from lmtrain.errors import CancelledError, CorruptArtifactError, StageError
 from lmtrain.training.checkpoint import Checkpoints
@@ -23,7 +23,7 @@ def saving_often(trained: Trainer) -> Trainer:
     return trained
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_stopped_and_resumed_equals_undisturbed_to_the_bit(tmp_path, optimizer):
     whole = trainer(tmp_path / "whole", Process(), "zero2", optimizer, steps=30)
     outcome = whole.run()

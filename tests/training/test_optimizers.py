@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lmtrain.training.config import TrainingConfig
-from lmtrain.training.optimizers import orthogonalize
+from lmtrain.training.optimizers.muon import orthogonalize
 from lmtrain.training.schedule import rate_share
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sharding_program import traced, trainer
+from sharding_program import OPTIMIZERS, traced, trainer
 
 from lmtrain.training.process import Process
 
@@ -29,7 +29,7 @@ def of_two_workers() -> dict[str, list[list[float]]]:
     return json.loads(line.removeprefix("RESULT "))
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_two_workers_train_as_one_does(tmp_path, of_two_workers, way, optimizer):
     single = traced(trainer(tmp_path, Process(), "ddp", optimizer))

@@ -1,8 +1,8 @@
-"""AdamW, and Muon for hidden matrices with AdamW for the rest, on sharded parameters.
+"""Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) on sharded matrices.
 
-Both work on the parts that a worker holds. Muon needs whole matrices: each has
-one owner, to which the parts of its gradient are sent and from which the parts
-of its update come back, two exchanges a step for all matrices together.
+It needs whole ones: each has one owner, to which the parts of its gradient are sent
+and from which the parts of its update come back, two exchanges a step for all
+matrices together. Owners are chosen so that they have equally much to multiply.
 """
 
 from collections.abc import Iterable
@@ -10,64 +10,19 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from lmtrain.training.config import TrainingConfig
-from lmtrain.training.sharding import Shard, local_shards
+from lmtrain.training.sharding import Shard
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ_STEPS = 5
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the quintic iteration (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
+"""Coefficients of the quintic iteration."""
 
-
-class AdamW:
-    """AdamW (Loshchilov and Hutter 2019), fused, on the parts that this worker holds."""
-
-    def __init__(self, shards: list[Shard], config: TrainingConfig, rate: float) -> None:
-        self.shards = shards
-        self.rate = rate
-        decayed = [one for one in shards if one.parameter.ndim >= 2]
-        plain = [one for one in shards if one.parameter.ndim < 2]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [one.local for one in decayed], "weight_decay": config.weight_decay},
-                {"params": [one.local for one in plain], "weight_decay": 0.0},
-            ],
-            lr=rate,
-            betas=(config.adam_beta1, config.adam_beta2),
-            fused=True,
-        )
-        self._begin()
-
-    def _begin(self) -> None:
-        """Make the state before the first step, so that a checkpoint can be loaded into it."""
-        for one in self.shards:
-            self.optimizer.state[one.local] = {
-                "step": torch.zeros((), dtype=torch.float32, device=one.local.device),
-                "exp_avg": torch.zeros_like(one.local),
-                "exp_avg_sq": torch.zeros_like(one.local),
-            }
-
-    def step(self, share: float) -> None:
-        """Update the parameters with `share` of the peak rate."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * share
-        for one in self.shards:
-            one.local.grad = one.gradient
-        self.optimizer.step()
-        for one in self.shards:
-            one.local.grad = None
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the state, which shares memory with the optimizer's own."""
-        found = {}
-        for one in self.shards:
-            state = self.optimizer.state[one.local]
-            found[f"adamw.{one.name}.step"] = state["step"]
-            found[f"adamw.{one.name}.exp_avg"] = one.like_parameter(state["exp_avg"])
-            found[f"adamw.{one.name}.exp_avg_sq"] = one.like_parameter(state["exp_avg_sq"])
-        return found
+WIDE = 1.5
+"""Columns by rows from which iterating on the Gram matrix alone multiplies less: 17 products of (rows, rows)
+and two with the columns, against five and ten."""
 
 
 @dataclass(eq=False)
@@ -84,7 +39,7 @@ class _Matrix:
 
 
 class Muon:
-    """Momentum whose update is orthogonalized (Jordan et al. 2024), one owner for each matrix."""
+    """Momentum whose update is orthogonalized, one owner for each matrix. All of its matrices decay."""
 
     def __init__(self, shards: list[Shard], config: TrainingConfig, rate: float) -> None:
         self.rate = rate
@@ -94,19 +49,20 @@ class Muon:
         self.group = shards[0].group
         self.rank = dist.get_rank(self.group) if self.group else 0
         self.world = dist.get_world_size(self.group) if self.group else 1
-        self.matrices = [self._deal(index, one) for index, one in enumerate(shards)]
+        owners = _owners([tuple(one.parameter.shape) for one in shards], self.world)
+        self.matrices = [self._deal(one, owner) for one, owner in zip(shards, owners, strict=True)]
         self.owned = [matrix for matrix in self.matrices if matrix.owner == self.rank]
         self.momenta = {
             id(matrix): torch.zeros(tuple(matrix.shard.parameter.shape), device=matrix.shard.local.device)
             for matrix in self.owned
         }
 
-    def _deal(self, index: int, one: Shard) -> _Matrix:
+    def _deal(self, one: Shard, owner: int) -> _Matrix:
         rows = one.parameter.shape[0]
         part = -(-rows // self.world)
         dealt = [max(0, min(part, rows - rank * part)) for rank in range(self.world)]
         assert dealt[self.rank] == one.local.shape[0], f"{one.name} is dealt otherwise"
-        return _Matrix(one, index % self.world, dealt)
+        return _Matrix(one, owner, dealt)
 
     def step(self, share: float) -> None:
         """Update the matrices with `share` of the peak rate."""
@@ -201,6 +157,21 @@ def _present(gradient: Tensor | None) -> Tensor:
     return gradient
 
 
+def _owners(shapes: list[tuple[int, ...]], world: int) -> list[int]:
+    """Return who owns each matrix: the dearest first, always to whom has least to multiply."""
+    costs = [_cost(min(shape), max(shape)) for shape in shapes]
+    loads, owners = [0] * world, [0] * len(shapes)
+    for index in sorted(range(len(shapes)), key=lambda index: -costs[index]):
+        owners[index] = loads.index(min(loads))
+        loads[owners[index]] += costs[index]
+    return owners
+
+
+def _cost(rows: int, columns: int) -> int:
+    """Return the multiplications of a step of the iteration."""
+    return 2 * rows * rows * columns + rows**3
+
+
 def orthogonalize(matrices: Tensor, products: torch.dtype | None = None) -> Tensor:
     """Bring singular values near 1 by a Newton-Schulz iteration.
 
@@ -211,54 +182,33 @@ def orthogonalize(matrices: Tensor, products: torch.dtype | None = None) -> Tens
     Returns:
         The same shape and type; singular values lie in about [0.7, 1.2].
     """
-    a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = (matrices.mT if tall else matrices).to(products or matrices.dtype)
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    rows, columns = x.shape[-2:]
+    # A Gram matrix holds squares of singular values: too fine for eight bits of mantissa.
+    by_gram = columns >= WIDE * rows and x.dtype != torch.bfloat16
+    x = _iterated_on_gram(x) if by_gram else _iterated(x)
     return (x.mT if tall else x).to(matrices.dtype)
 
 
-class Optimizers:
-    """All that moves a model's weights."""
-
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
-        self.shards = list(local_shards(model))
-        self.parts: list[AdamW | Muon] = []
-        if config.optimizer == "muon":
-            hidden = [one for one in self.shards if _is_hidden_matrix(one)]
-            rest = [one for one in self.shards if not _is_hidden_matrix(one)]
-            if hidden:
-                self.parts.append(Muon(hidden, config, config.learning_rate))
-            self.parts.append(AdamW(rest, config, config.adam_learning_rate))
-        else:
-            self.parts.append(AdamW(self.shards, config, config.learning_rate))
-
-    @torch.no_grad()
-    def step(self, share: float) -> None:
-        """Update all weights with `share` of the peak rates."""
-        for part in self.parts:
-            part.step(share)
-
-    def multiply_in(self, products: str) -> None:
-        """Let Muon multiply as the model does: in `bf16` or `fp32`."""
-        for part in self.parts:
-            if isinstance(part, Muon):
-                part.products = torch.bfloat16 if products == "bf16" else None
-
-    def zero_gradients(self) -> None:
-        """Forget the gradients."""
-        for one in self.shards:
-            one.parameter.grad = None
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the state of all parts."""
-        return {name: value for part in self.parts for name, value in part.state().items()}
+def _iterated(x: Tensor) -> Tensor:
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
 
 
-def _is_hidden_matrix(one: Shard) -> bool:
-    """Tell whether a parameter maps one hidden state to another: no embedding, no head, no vector."""
-    outer = ("embed", "lm_head", "score", "classifier")
-    return one.parameter.ndim == 2 and not any(name in one.name for name in outer)
+def _iterated_on_gram(x: Tensor) -> Tensor:
+    """Return the same: each step multiplies by a polynomial of the Gram matrix, and these commute."""
+    a, b, c = NEWTON_SCHULZ
+    gram, factor = x @ x.mT, None
+    for step in range(NEWTON_SCHULZ_STEPS):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+        factor = polynomial if factor is None else polynomial @ factor
+        if step + 1 < NEWTON_SCHULZ_STEPS:
+            gram = polynomial @ gram @ polynomial
+    assert factor is not None, "there is a step"
+    return factor @ x

@@ -1,0 +1,74 @@
+"""Which parameters go to which optimizer. In: a sharded model and its config. Out: one thing that steps."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lmtrain.training.config import TrainingConfig
+from lmtrain.training.optimizers.adafactor import Adafactor
+from lmtrain.training.optimizers.adamw import AdamW
+from lmtrain.training.optimizers.adamw_8bit import AdamW8bit
+from lmtrain.training.optimizers.muon import Muon
+from lmtrain.training.sharding import Shard, local_shards
+
+
+class Optimizer(Protocol):
+    """Moves some of a model's parameters."""
+
+    def step(self, share: float) -> None:
+        """Update the parameters with `share` of the peak rate."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state by name, which shares memory with the optimizer's own."""
+        ...
+
+
+class Optimizers:
+    """All that moves a model's weights."""
+
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        self.shards = list(local_shards(model))
+        self.parts = [part for part in _parts(self.shards, config)]
+
+    @torch.no_grad()
+    def step(self, share: float) -> None:
+        """Update all weights with `share` of the peak rates."""
+        for part in self.parts:
+            part.step(share)
+
+    def multiply_in(self, products: str) -> None:
+        """Let Muon multiply as the model does: in fp32 for `fp32`, else in bfloat16."""
+        for part in self.parts:
+            if isinstance(part, Muon):
+                part.products = None if products == "fp32" else torch.bfloat16
+
+    def zero_gradients(self) -> None:
+        """Forget the gradients."""
+        for one in self.shards:
+            one.parameter.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state of all parts."""
+        return {name: value for part in self.parts for name, value in part.state().items()}
+
+
+def _parts(shards: list[Shard], config: TrainingConfig) -> list[Optimizer]:
+    """Return the optimizers that share the parameters, each with some."""
+    if config.optimizer == "adafactor":
+        return [Adafactor(shards, config, config.learning_rate)]
+    if config.optimizer == "adamw":
+        return [AdamW(shards, config, config.learning_rate)]
+    muon = config.optimizer == "muon"
+    chosen = [one for one in shards if (one.is_hidden_matrix if muon else one.parameter.ndim >= 2)]
+    rest = [one for one in shards if one not in chosen]
+    if muon:
+        return [
+            *([Muon(chosen, config, config.learning_rate)] if chosen else []),
+            *([AdamW(rest, config, config.adam_learning_rate)] if rest else []),
+        ]
+    return [
+        *([AdamW8bit(chosen, config, config.learning_rate)] if chosen else []),
+        *([AdamW(rest, config, config.learning_rate)] if rest else []),
+    ]
