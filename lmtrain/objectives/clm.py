@@ -14,9 +14,10 @@ from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 class CausalLM:
     """Next-token prediction over packed rows, in which no token sees another document."""
 
-    def __init__(self, pad: int, *, compiled: bool = False) -> None:
-        """Take the id of the padding token, and whether the loss is compiled."""
+    def __init__(self, pad: int, *, z_loss: float = 0.0, compiled: bool = False) -> None:
+        """Take the id of the padding token, the weight of the z-loss, and whether the loss is compiled."""
         self.pad = pad
+        self.z_loss = z_loss
         self.compiled = compiled
 
     def collate(self, rows: Sequence, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
@@ -47,7 +48,7 @@ class CausalLM:
         return int((batch["labels"] != IGNORED).sum())
 
     def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
-        """Return the summed loss in nats."""
+        """Return the summed loss in nats; a model that is trained, not looked at, has the z-loss in it."""
         hidden = model.base_model(
             input_ids=batch["input_ids"],
             position_ids=batch["position_ids"],
@@ -56,7 +57,10 @@ class CausalLM:
         ).last_hidden_state
         head = model.get_output_embeddings()
         assert head is not None, "a language model has a head"
-        return chunked_cross_entropy(hidden, head.weight, batch["labels"], compiled=self.compiled)
+        z_loss = self.z_loss if model.training else 0.0
+        return chunked_cross_entropy(
+            hidden, head.weight, batch["labels"], z_loss=z_loss, compiled=self.compiled
+        )
 
 
 def _positions(document: np.ndarray) -> np.ndarray:

@@ -51,7 +51,9 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     job = Job(
         model=model,
         layers=repeated_layers(model),
-        objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id, compiled=resources.compile),
+        objective=OBJECTIVES.get(config.objective)(
+            tokenizer.pad_token_id, compiled=resources.compile, z_loss=config.z_loss
+        ),
         rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id, skipped),
         validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id, skipped),
         bytes_per_target=bytes_per_target(left["validation"]),

@@ -27,7 +27,15 @@ from lmtrain.training.job import Job, Outcome, Trained
 from lmtrain.training.loading import Loader
 from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
-from lmtrain.training.precision import Precision, choose_precision
+from lmtrain.training.precision import (
+    Precision,
+    check_precision,
+    choose_precision,
+    layer_products,
+    measured_rates,
+    multiply_in_fp8,
+    told,
+)
 from lmtrain.training.process import Process
 from lmtrain.training.recomputing import recompute
 from lmtrain.training.schedule import batch_size, rate_share
@@ -76,9 +84,12 @@ class Trainer:
         self.config = job.config
         self.resources = resources
         self.process = process
+        check_precision(job.config.precision, process.device)
         micro = resources.micro_batch_size
         self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process)
         self.state = _State()
+        if job.config.precision == "fp8":
+            multiply_in_fp8(job.layers)
         recompute(job.layers, resources.recompute)
         if resources.compile:
             for layer in job.layers:
@@ -89,6 +100,7 @@ class Trainer:
         self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process, resources.checkpoints_kept)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None
         self.best = {name: value.detach().clone() for name, value in self._kept()}
+        self.z_loss: float = getattr(job.objective, "z_loss", 0.0)
         self.precision: Precision
         self.log: MetricsLog | None = None
         self.window = _Window()
@@ -109,6 +121,8 @@ class Trainer:
             self._tell_progress()
             if self.resources.compile and self.process.leads:
                 self.process.log("compiling the model: the first steps take longer")
+            if self.z_loss and self.process.leads:
+                self.process.log(f"the training's loss has a z_loss of {self.z_loss:g} in it; a look's hasn't")
             self.job.model.train()
             self.window = _Window()
             while self.state.step < self.job.steps and not self.state.ended:
@@ -228,7 +242,7 @@ class Trainer:
             "memory_gb": _peak_memory(self.process.device) / 1e9,
             "seconds": self.state.seconds,
         }
-        if self.job.bytes_per_target:
+        if self.job.bytes_per_target and not self.z_loss:
             values["bits_per_byte"] = values["loss"] / math.log(2) / self.job.bytes_per_target
         self._log(values)
         self._tell_progress()
@@ -296,8 +310,7 @@ class Trainer:
     def _resume(self) -> None:
         facts = self.checkpoints.load(self._tensors())
         if facts is None:
-            self.precision = choose_precision(self.config.precision, self.process.device)
-            self.precision = self._agreed(self.precision)
+            self.precision = self._measured()
         else:
             self.state = _State(**facts["state"])
             self.precision = Precision(**facts["precision"])
@@ -305,13 +318,17 @@ class Trainer:
         if self.process.leads:
             self.log = MetricsLog(self.job.log_folder, facts["rows"] if facts else [])
 
-    def _agreed(self, precision: Precision) -> Precision:
-        """Return the leading process's choice, with the mean speed of all."""
-        full = 1.0 if self.process.leads and precision.products == "fp32" else 0.0
-        full, peak = self.process.sum([full, precision.peak_flops])
-        if full and self.config.precision == "bf16" and self.process.leads:
-            self.process.log("bf16 products are slower than fp32 here: multiplying in fp32")
-        return Precision("fp32" if full else self.config.precision, peak / self.process.world)
+    def _measured(self) -> Precision:
+        """Return how to multiply, by how fast the workers are together in the model's products."""
+        (batch, *_) = self.loader.take(0, 1)
+        products = layer_products(self.job.model, batch["input_ids"].numel() * self.resources.micro_batch_size)
+        measured = measured_rates(products, self.process.device)
+        sums = self.process.sum(list(measured.values()))
+        rates = {name: rate / self.process.world for name, rate in zip(measured, sums, strict=True)}
+        chosen = choose_precision(self.config.precision, rates, self.process.device)
+        if self.process.leads:
+            self.process.log(told(self.config.precision, chosen, rates))
+        return chosen
 
     def _save(self) -> None:
         facts = {

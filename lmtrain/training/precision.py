@@ -1,19 +1,62 @@
 """In which numbers matrices are multiplied, and how fast this device does that.
 
 bf16 isn't faster on every CPU. The recipe's word is the least precision that is
-good enough; within it the faster way is measured and taken.
+good enough; products of the model's own shapes are measured, and within it the
+faster way is taken.
 """
 
+import importlib.util
 import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
+
+from lmtrain.errors import ResourceError
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "V100": 125e12}
 """Dense bf16 (V100: fp16) operations a second, from the vendors' data sheets."""
 
-SIZE = 512
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+MUCH_FASTER = 1.3
+"""From which ratio of speeds on a recipe in fp32 is told of bf16."""
+
+LARGEST_SIDE = 2048
+"""Longer sides are measured in part: a product of this size is as fast for each number."""
+
+LEAST_TRIES = 3
+LEAST_SECONDS = 0.005
+"""How often, and how long, each product is tried."""
+
+FP8_CAPABILITY = (8, 9)
+"""Of the first NVIDIA GPUs that multiply fp8: L4, L40, RTX 40 (8.9); H100 (9.0)."""
+
+FP8_MULTIPLE = 16
+"""Sides of a product in fp8 must be multiples of this (cuBLASLt)."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """The products of a layer: `tokens` by `inputs` times `inputs` by `outputs`, and those of its backward.
+
+    Attributes:
+        tokens: rows of what goes in.
+        inputs: width of what goes in.
+        outputs: width of what comes out.
+    """
+
+    tokens: int
+    inputs: int
+    outputs: int
+
+    @property
+    def flops(self) -> int:
+        """Operations of the three products together."""
+        return 6 * self.tokens * self.inputs * self.outputs
 
 
 @dataclass(frozen=True)
@@ -30,34 +73,116 @@ class Precision:
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """Return how to multiply: as the recipe says, or in fp32 where that is the faster one.
+def layer_products(model: nn.Module, tokens: int) -> Counter[Products]:
+    """Return the products of a model's layers, and how often each shape comes.
 
     Args:
-        wanted: `fp32` or `bf16`.
+        model: every module with a weight matrix that isn't an embedding multiplies by it.
+        tokens: of a micro-batch.
+    """
+    found: Counter[Products] = Counter()
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 2 and not isinstance(module, nn.Embedding):
+            outputs, inputs = weight.shape
+            found[Products(*(min(side, LARGEST_SIDE) for side in (tokens, inputs, outputs)))] += 1
+    return found
+
+
+def measured_rates(products: Counter[Products], device: torch.device) -> dict[str, float]:
+    """Return the operations a second of a model's products in fp32 and in bf16."""
+    return {
+        name: sum(count * one.flops for one, count in products.items())
+        / sum(count * _seconds(one, kind, device) for one, count in products.items())
+        for name, kind in TYPES.items()
+    }
+
+
+def choose_precision(wanted: str, rates: dict[str, float], device: torch.device) -> Precision:
+    """Return how to multiply: as the recipe says, or on a CPU in fp32 where that is the faster one.
+
+    Args:
+        wanted: `fp32`, `bf16` or `fp8`.
+        rates: as `measured_rates` found, the same on all workers.
         device: where the model lies.
     """
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         known = [peak for key, peak in PEAK_FLOPS.items() if key in name]
-        return Precision(wanted, known[0] if known else measure_flops(torch.bfloat16, device))
-    full = measure_flops(torch.float32, device)
-    if wanted == "fp32":
-        return Precision("fp32", full)
-    half = measure_flops(torch.bfloat16, device)
-    return Precision("bf16", half) if half > full else Precision("fp32", full)
+        return Precision(wanted, known[0] if known else rates["bf16"])
+    faster = "bf16" if wanted == "bf16" and rates["bf16"] > rates["fp32"] else "fp32"
+    return Precision(faster, rates[faster])
 
 
-def measure_flops(dtype: torch.dtype, device: torch.device, seconds: float = 0.2) -> float:
-    """Return the operations a second of a matrix product, the best of some tries."""
-    left = torch.randn(SIZE, SIZE, device=device).to(dtype)
-    best = float("inf")
-    until = time.perf_counter() + seconds
-    _ = left @ left
-    while time.perf_counter() < until:
-        started = time.perf_counter()
-        _ = left @ left
+def told(wanted: str, chosen: Precision, rates: dict[str, float]) -> str:
+    """Return a line for the log: how fast each type is, which is taken, and which would be faster."""
+    speeds = " and ".join(f"{rate / 1e9:.3g} GFLOP/s in {name}" for name, rate in rates.items())
+    line = f"the model's matrix products run at {speeds}; multiplying in {chosen.products}"
+    ratio = rates["bf16"] / rates["fp32"]
+    if chosen.products != wanted:
+        return f"{line}, the faster one within precision {wanted}"
+    if wanted == "fp32" and ratio > MUCH_FASTER:
+        return f"{line}: precision bf16 would multiply {ratio:.1f} times as fast"
+    return line
+
+
+def check_precision(wanted: str, device: torch.device) -> None:
+    """Refuse fp8 where it can't be had.
+
+    Raises:
+        ResourceError: the device doesn't multiply fp8, or torchao isn't installed.
+    """
+    if wanted != "fp8":
+        return
+    found = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    if found is None or found < FP8_CAPABILITY:
+        here = f"a GPU of {found[0]}.{found[1]}" if found else "a CPU"
+        least = ".".join(map(str, FP8_CAPABILITY))
+        raise ResourceError(
+            f"precision is fp8, which needs a GPU of compute capability {least} or newer, and this is {here}: "
+            "set it to bf16"
+        )
+    if importlib.util.find_spec("torchao") is None:
+        raise ResourceError(
+            "precision is fp8, which needs the package torchao: pip install 'lmtrain[gpu]', or set it to bf16"
+        )
+
+
+def multiply_in_fp8(layers: list[nn.Module]) -> None:
+    """Let the linear maps within layers multiply in fp8, scaled by tensor (torchao 0.18).
+
+    Call it before layers are compiled or sharded, and on a device that `check_precision` lets pass. Maps
+    whose sides aren't multiples of 16 stay as they are. No GPU that has fp8 was at hand: this wasn't run.
+    """
+    from torchao.float8 import convert_to_float8_training
+
+    def fits(module: nn.Module, name: str) -> bool:
+        return isinstance(module, nn.Linear) and not any(side % FP8_MULTIPLE for side in module.weight.shape)
+
+    for layer in layers:
+        convert_to_float8_training(layer, module_filter_fn=fits)
+
+
+def _seconds(products: Products, kind: torch.dtype, device: torch.device) -> float:
+    """Return how long a layer's three products take, each the best of some tries."""
+    given = torch.randn(products.tokens, products.inputs, device=device).to(kind)
+    weight = torch.randn(products.outputs, products.inputs, device=device).to(kind)
+    slopes = torch.randn(products.tokens, products.outputs, device=device).to(kind)
+    ways: list[Callable[[], Tensor]] = [
+        lambda: given @ weight.mT,
+        lambda: slopes @ weight,
+        lambda: slopes.mT @ given,
+    ]
+    return sum(_best(way, device) for way in ways)
+
+
+def _best(work: Callable[[], Tensor], device: torch.device) -> float:
+    """Return the seconds of the fastest of some tries."""
+    tried: list[float] = []
+    while len(tried) < LEAST_TRIES or sum(tried) < LEAST_SECONDS:
+        begun = time.perf_counter()
+        work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - started)
-    return 2 * SIZE**3 / best
+        tried.append(time.perf_counter() - begun)
+    return min(tried)

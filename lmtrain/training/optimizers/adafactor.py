@@ -69,29 +69,30 @@ class Adafactor:
         ]
         if not moved:
             return
-        kept = 1 - float(self.steps) ** -DECAY_POWER
-        self._remember(moved, kept)
+        taken = self.steps.to(moved[0][0].rows) ** -DECAY_POWER  # a tensor: a GPU isn't waited for
+        self._remember(moved, taken)
         updates = [_update(one, gradient) for one, gradient in moved]
         sizes = self._summed([update.square().sum().reshape(1) for update in updates])
         for (one, _), update, size in zip(moved, updates, sizes, strict=True):
-            mean = float(size) / one.shard.parameter.numel()
-            rate = self.rate * share / max(1.0, mean**0.5 / LARGEST_UPDATE)
-            one.shard.local.mul_(1 - self.rate * share * one.shard.decay(self.config))
-            one.shard.local.add_(update.view_as(one.shard.local), alpha=-rate)
+            mean = size / one.shard.parameter.numel()
+            rate = self.rate * share
+            one.shard.local.mul_(1 - rate * one.shard.decay(self.config))
+            update.mul_(rate / (mean.sqrt() / LARGEST_UPDATE).clamp(min=1.0))
+            one.shard.local.sub_(update.view_as(one.shard.local))
 
-    def _remember(self, moved: list[tuple[_Factors, Tensor]], kept: float) -> None:
-        """Take squared gradients into the means, of which a share is kept."""
+    def _remember(self, moved: list[tuple[_Factors, Tensor]], taken: Tensor) -> None:
+        """Take a share of the squared gradients into the means."""
         matrices = []
         for one, gradient in moved:
             squares = gradient.square().add_(LEAST_SQUARE)
             if one.columns is None:
-                one.rows.lerp_(squares, 1 - kept)
+                one.rows.lerp_(squares, taken)
             else:
-                one.rows.lerp_(squares.mean(dim=1), 1 - kept)
+                one.rows.lerp_(squares.mean(dim=1), taken)
                 matrices.append((one, squares.sum(dim=0)))
         for (one, _), total in zip(matrices, self._summed([part for _, part in matrices]), strict=True):
             assert one.columns is not None, "a matrix has columns"
-            one.columns.lerp_(total / one.shard.parameter.shape[0], 1 - kept)
+            one.columns.lerp_(total / one.shard.parameter.shape[0], taken)
 
     def _summed(self, parts: list[Tensor]) -> list[Tensor]:
         """Return the sums of vectors over the workers that share the parameters."""

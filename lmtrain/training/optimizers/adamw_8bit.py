@@ -51,22 +51,22 @@ class AdamW8bit:
     def step(self, share: float) -> None:
         """Update the parameters with `share` of the peak rate."""
         self.steps += 1
-        steps, rate = int(self.steps), self.rate * share
-        first, second = self.config.adam_beta1, self.config.adam_beta2
+        rate, decays = self.rate * share, (self.config.adam_beta1, self.config.adam_beta2)
+        first, second = decays
+        seen = [1 - decay**self.steps.double() for decay in decays]  # tensors: a GPU isn't waited for
         for one in self.moments:
             gradient = one.shard.gradient
             if gradient is None or not gradient.numel():
                 continue
-            local = one.shard.local.flatten(1)
-            gradient = gradient.flatten(1).to(local.dtype)
+            local, gradient = one.shard.local.flatten(1), gradient.flatten(1)
             mean = one.mean.values(local.dtype).lerp_(gradient, 1 - first)
-            root = one.root.values(local.dtype)
-            root = root.square_().mul_(second).addcmul_(gradient, gradient, value=1 - second).sqrt_()
+            root = one.root.values(local.dtype).square_().mul_(second)
+            root = root.addcmul_(gradient, gradient, value=1 - second).sqrt_()
             one.mean.store(mean)
             one.root.store(root)
             local.mul_(1 - rate * one.shard.decay(self.config))
-            root.div_((1 - second**steps) ** 0.5).add_(EPSILON)
-            local.addcdiv_(mean, root, value=-rate / (1 - first**steps))
+            root.div_(seen[1].sqrt()).add_(EPSILON)
+            local.sub_(mean.div_(root).mul_(rate / seen[0]))
 
     def state(self) -> dict[str, Tensor]:
         """Return the state, which shares memory with the optimizer's own."""
