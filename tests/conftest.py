@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +95,22 @@ def s3_environment() -> Iterator[dict[str, str]]:
 def s3_bucket(s3_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a bucket on a real S3 server of this session's own."""
     folder = tmp_path_factory.mktemp("s3")
-    port = int(s3_environment["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])
-    command = [
+    with started_weed(
+        s3_server_command(s3_environment["AWS_ENDPOINT_URL"], folder), folder / "log"
+    ) as server:
+        yield make_bucket(server, folder / "log")
+
+
+def s3_server_command(endpoint: str, folder: Path) -> list[str]:
+    """Return what starts an S3 server that keeps its files in a folder; the same again restarts it."""
+    return [
         find_weed(),
         "server",
         f"-dir={folder}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         "-s3",
-        f"-s3.port={port}",
+        f"-s3.port={endpoint.rsplit(':', 1)[1]}",
         f"-master.port={free_port()}",
         f"-volume.port={free_port()}",
         f"-filer.port={free_port()}",
@@ -113,10 +120,15 @@ def s3_bucket(s3_environment: dict[str, str], tmp_path_factory: pytest.TempPathF
         "-master.volumeSizeLimitMB=64",
         "-volume.max=100",
     ]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+@contextmanager
+def started_weed(command: list[str], log: Path) -> Iterator[subprocess.Popen]:
+    """Run an S3 server."""
+    with log.open("a") as stream:
+        server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
     try:
-        yield make_bucket(server, folder / "log")
+        yield server
     finally:
         server.kill()  # asked to terminate it takes half a minute; its folder is thrown away anyway
         server.wait()
@@ -136,10 +148,19 @@ def make_bucket(server: subprocess.Popen, log: Path) -> str:
     while time.monotonic() < give_up and server.poll() is None:
         time.sleep(0.3)
         with suppress(OSError, LmtrainError, storage_client_error()):
-            storage.filesystem(url)[0].mkdir(name)
+            impatient_client(url).mkdir(name)
             storage.check_writable(url)
             return url
     raise RuntimeError(f"the S3 server didn't start; it said: {log.read_text()[-2000:]}")
+
+
+def impatient_client(url: str) -> Any:
+    """Return a client that fails at once where nobody listens yet."""
+    import fsspec
+
+    from lmtrain.storage.places import client_options
+
+    return fsspec.core.url_to_fs(url, **client_options(url, patient=False))[0]
 
 
 def storage_client_error() -> type[Exception]:

@@ -182,4 +182,7 @@ def forget_clients() -> None:
     """Forget the clients that were made for another endpoint."""
     import s3fs
 
-    s3fs.S3FileSystem.clear_instance_cache()
+    from lmtrain.storage.patience import PatientS3
+
+    for client in (s3fs.S3FileSystem, PatientS3):
+        client.clear_instance_cache()

@@ -9,7 +9,15 @@ import fsspec
 
 from lmtrain.errors import RecipeError, StorageError
 from lmtrain.storage.files import delete, write_bytes
-from lmtrain.storage.places import client_options, fixed_part, in_one_line, is_remote, join, resolve
+from lmtrain.storage.places import (
+    client_options,
+    fixed_part,
+    in_one_line,
+    is_remote,
+    is_s3,
+    join,
+    resolve,
+)
 
 
 def check_reachable(url: str) -> None:
@@ -40,7 +48,7 @@ def check_writable(root: str) -> None:
 
 def _look_at(url: str) -> None:
     fs, path = fsspec.core.url_to_fs(url, **client_options(url, patient=False))
-    if not url.startswith(("s3://", "s3a://")):
+    if not is_s3(url):
         fs.exists(path)
         return
     fs.retries = 1  # s3fs tries again by itself, on top of what botocore does
@@ -55,5 +63,7 @@ def _told_as_place_error(url: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
         raise RecipeError(f"can't use {url}: {in_one_line(error)}") from error
+    except StorageError:
+        raise
     except Exception as error:  # clients raise their own families: botocore's isn't OSError's
         raise StorageError(f"can't reach {url}: {in_one_line(error)}") from error

@@ -74,6 +74,8 @@ def _create_remote(fs: Any, path: str, url: str, data: bytes) -> bool:
         tries += 1
         try:
             fs.pipe_file(path, data, mode="create")
+        except StorageError:
+            raise
         except Exception as error:  # clients raise their own families: botocore's isn't OSError's
             if fs.exists(path):
                 return False

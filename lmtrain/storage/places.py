@@ -20,6 +20,10 @@ PACKAGE_SCHEME = "package://"
 HUB_SCHEME = "hf://"
 WEB_SCHEMES = ("http://", "https://")
 
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 60
+"""How long one try waits for an S3 server; a part of an upload (50 MB) must be through by then."""
+
 
 def is_remote(url: str) -> bool:
     """Tell whether a URL names another system than the local disk."""
@@ -108,9 +112,18 @@ def join(base: str, *parts: str) -> str:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """Return the fsspec file system of a URL and the path in it."""
+    """Return the fsspec file system of a URL and the path in it; S3 is waited for (`patience`)."""
     url = resolve(url)
+    if is_s3(url):
+        from lmtrain.storage.patience import PatientS3  # imports botocore, which local work doesn't need
+
+        return PatientS3(**client_options(url, patient=True)), str(PatientS3._strip_protocol(url))
     return fsspec.core.url_to_fs(url, **client_options(url, patient=True))
+
+
+def is_s3(url: str) -> bool:
+    """Tell whether a URL names an S3 server."""
+    return url.startswith(("s3://", "s3a://"))
 
 
 def client_options(url: str, *, patient: bool) -> dict[str, Any]:
@@ -121,12 +134,11 @@ def client_options(url: str, *, patient: bool) -> dict[str, Any]:
     if not is_remote(url):
         return {}
     options: dict[str, Any] = {"use_listings_cache": False}
-    if url.startswith(("s3://", "s3a://")):
-        tries = {"mode": "standard", "max_attempts": 3 if patient else 0}
+    if is_s3(url):
         options["config_kwargs"] = {
-            "connect_timeout": 5,
-            "read_timeout": 60 if patient else 5,
-            "retries": tries,
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": ANSWER_SECONDS if patient else CONNECT_SECONDS,
+            "retries": {"mode": "standard", "max_attempts": 0},
         }
     return options
 

@@ -12,7 +12,7 @@ class TrainingConfig(Config):
 
     optimizer: Literal["adamw", "muon", "adafactor", "adamw_8bit"] = Field(
         default="adamw",
-        description="AdamW; Muon for hidden matrices with AdamW for the rest; and with less memory, Adafactor, "
+        description="AdamW; Muon for hidden matrices with AdamW for the rest; with less memory, Adafactor, "
         "or AdamW whose matrices have their moments in eight bits.",
     )
     learning_rate: float = Field(

@@ -122,7 +122,9 @@ class Trainer:
             if self.resources.compile and self.process.leads:
                 self.process.log("compiling the model: the first steps take longer")
             if self.z_loss and self.process.leads:
-                self.process.log(f"the training's loss has a z_loss of {self.z_loss:g} in it; a look's hasn't")
+                self.process.log(
+                    f"the training's loss has a z_loss of {self.z_loss:g} in it; a look's hasn't"
+                )
             self.job.model.train()
             self.window = _Window()
             while self.state.step < self.job.steps and not self.state.ended:
@@ -321,7 +323,9 @@ class Trainer:
     def _measured(self) -> Precision:
         """Return how to multiply, by how fast the workers are together in the model's products."""
         (batch, *_) = self.loader.take(0, 1)
-        products = layer_products(self.job.model, batch["input_ids"].numel() * self.resources.micro_batch_size)
+        products = layer_products(
+            self.job.model, batch["input_ids"].numel() * self.resources.micro_batch_size
+        )
         measured = measured_rates(products, self.process.device)
         sums = self.process.sum(list(measured.values()))
         rates = {name: rate / self.process.world for name, rate in zip(measured, sums, strict=True)}

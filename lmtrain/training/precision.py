@@ -139,8 +139,8 @@ def check_precision(wanted: str, device: torch.device) -> None:
         here = f"a GPU of {found[0]}.{found[1]}" if found else "a CPU"
         least = ".".join(map(str, FP8_CAPABILITY))
         raise ResourceError(
-            f"precision is fp8, which needs a GPU of compute capability {least} or newer, and this is {here}: "
-            "set it to bf16"
+            f"precision is fp8, which needs a GPU of compute capability {least} or newer, "
+            f"and this is {here}: set it to bf16"
         )
     if importlib.util.find_spec("torchao") is None:
         raise ResourceError(

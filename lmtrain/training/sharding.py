@@ -123,7 +123,12 @@ class Shard:
             return local
         whole = torch.empty((data.shape[0], *local.shape[1:]), device="meta")
         return DTensor.from_local(
-            local, data.device_mesh, data.placements, shape=whole.shape, stride=whole.stride(), run_check=False
+            local,
+            data.device_mesh,
+            data.placements,
+            shape=whole.shape,
+            stride=whole.stride(),
+            run_check=False,
         )
 
 

@@ -1,4 +1,10 @@
-"""Run under torchrun: trains the same tiny model in every way of sharding and prints losses and norms."""
+"""Run under torchrun: trains the same tiny model in every way of sharding and prints losses and norms.
+
+    sharding_program.py WAYS [FOLDER]
+
+With a folder it also goes on from the checkpoints in FOLDER/from/OPTIMIZER, and leaves some that one
+worker can go on from in FOLDER/to/OPTIMIZER, with what this worker held of each in held-RANK.pt.
+"""
 
 import json
 import sys
@@ -7,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmtrain.config import Resources
@@ -59,7 +66,8 @@ def trainer(folder: Path, process: Process, sharding: str, optimizer: str, *, st
         validation=RandomRows(5), bytes_per_target=None, config=config, steps=steps,
         checkpoints=str(folder / "checkpoints"), attempt="a", log_folder=folder / "log", flops_per_token=1.0,
     )  # fmt: skip
-    return Trainer(job, Resources(micro_batch_size=2, sharding=sharding, compile=False), process)
+    how = {"sharding": "zero2", "shard_group": 2} if sharding == "hybrid" else {"sharding": sharding}
+    return Trainer(job, Resources(micro_batch_size=2, compile=False, **how), process)
 
 
 def traced(trainer: Trainer) -> list[list[float]]:
@@ -78,6 +86,26 @@ def traced(trainer: Trainer) -> list[list[float]]:
     return [*trace, [outcome.figures["validation_loss"]]]
 
 
+def stopped_halfway(folder: Path, process: Process, sharding: str, optimizer: str) -> Trainer:
+    """Train half of the steps and save; return what was trained."""
+    half = trainer(folder, process, sharding, optimizer)
+    half._resume()
+    half.job.model.train()
+    for _ in range(3):
+        half._advance()
+    half._save()
+    half._finish()
+    return half
+
+
+def held(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """Return the tensors of a checkpoint that this worker holds, those that are sharded whole."""
+    return {
+        name: value.full_tensor() if isinstance(value, DTensor) else value
+        for name, value in trainer._tensors().items()
+    }
+
+
 if __name__ == "__main__":
     joined = torchrun_process()
     torch.set_num_threads(1)
@@ -86,6 +114,11 @@ if __name__ == "__main__":
         for kind in OPTIMIZERS:
             with tempfile.TemporaryDirectory() as scratch:
                 found[f"{way} {kind}"] = traced(trainer(Path(scratch), joined, way, kind))
+    for kind in OPTIMIZERS if sys.argv[2:] else ():
+        shared = Path(sys.argv[2])
+        found[f"resumed {kind}"] = traced(trainer(shared / "from" / kind, joined, "zero3", kind))
+        half = stopped_halfway(shared / "to" / kind, joined, "zero3", kind)
+        torch.save(held(half), shared / "to" / kind / f"held-{joined.rank}.pt")
     if joined.leads:
         sys.stdout.write("RESULT " + json.dumps(found) + "\n")
     torch.distributed.destroy_process_group()

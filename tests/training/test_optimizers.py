@@ -1,4 +1,4 @@
-"""Each optimizer's step is what its paper says, whatever the shape; the schedule rises and falls as it says."""
+"""Each optimizer steps as its paper says, whatever the shape; the schedule rises and falls as it says."""
 
 import pytest
 import torch
@@ -76,7 +76,9 @@ def test_muon_trains_matrices_within_blocks_and_adamw_the_rest():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_vectors_never_decay_and_embeddings_where_the_recipe_says_so(optimizer):
-    models = {decays: stepped(optimizer, 1, weight_decay=0.5, decay_embeddings=decays) for decays in (True, False)}
+    models = {
+        decays: stepped(optimizer, 1, weight_decay=0.5, decay_embeddings=decays) for decays in (True, False)
+    }
     bare = stepped(optimizer, 1, weight_decay=0.0)
     for name, parameter in bare.named_parameters():
         for decays, model in models.items():

@@ -26,12 +26,11 @@ FAST_HALF = {"fp32": 100e9, "bf16": 190e9}
 
 
 def test_products_are_those_of_the_layers_and_of_the_output():
-    llama = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=50, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3,
-            num_key_value_heads=3, tie_word_embeddings=True,
-        )  # fmt: skip
-    )
+    shape = LlamaConfig(
+        vocab_size=50, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+        num_attention_heads=3, num_key_value_heads=3, tie_word_embeddings=True,
+    )  # fmt: skip
+    llama = LlamaForCausalLM(shape)
     expected = {Products(64, 24, 24): 8, Products(64, 24, 40): 4, Products(64, 40, 24): 2}
     assert layer_products(llama, 64) == Counter({**expected, Products(64, 24, 50): 1})
     gpt = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=24, n_layer=1, n_head=2))

@@ -53,7 +53,7 @@ class AdamW8bit:
         self.steps += 1
         rate, decays = self.rate * share, (self.config.adam_beta1, self.config.adam_beta2)
         first, second = decays
-        seen = [1 - decay**self.steps.double() for decay in decays]  # tensors: a GPU isn't waited for
+        seen = [1 - decay ** self.steps.double() for decay in decays]  # tensors: a GPU isn't waited for
         for one in self.moments:
             gradient = one.shard.gradient
             if gradient is None or not gradient.numel():

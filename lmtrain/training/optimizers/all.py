@@ -30,7 +30,7 @@ class Optimizers:
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self.shards = list(local_shards(model))
-        self.parts = [part for part in _parts(self.shards, config)]
+        self.parts = _parts(self.shards, config)
 
     @torch.no_grad()
     def step(self, share: float) -> None:

@@ -1,4 +1,4 @@
-"""Numbers in eight bits, block by block (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization").
+"""Numbers in eight bits, block by block (Dettmers et al. 2022, "8-bit Optimizers").
 
 In: a worker's rows of a matrix. Out: codes of its shape and a scale for each block.
 A block lies within a row, so that codes don't depend on how rows are dealt to workers.
