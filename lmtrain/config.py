@@ -6,7 +6,7 @@ with what it is made and never does.
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lmtrain.errors import ResourceError
 
@@ -90,6 +90,13 @@ class Resources(Config):
     """With what a recipe is run. Never changes documents, shards or token order; never in a digest."""
 
     workers: int = Field(default=2, ge=1, le=4096, description="Training workers, and data tasks at once.")
+    min_workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Go on with as few training workers as these when machines leave, and with up to `workers` "
+        "when they come. Always `workers` if empty.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models are trained.")
     threads_per_worker: int = Field(default=1, ge=1, le=256, description="CPU threads of one worker.")
     sharding: Literal["ddp", "zero1", "zero2", "zero3"] = Field(
@@ -120,6 +127,17 @@ class Resources(Config):
         default=1800, ge=10, description="How long workers wait for each other before they give up."
     )
 
+    @model_validator(mode="after")
+    def _least_is_least(self) -> "Resources":
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(f"min_workers {self.min_workers} must be at most workers {self.workers}")
+        return self
+
+    @property
+    def least_workers(self) -> int:
+        """With how many workers a training starts or goes on."""
+        return self.min_workers or self.workers
+
     def check(self, cpus: int, where: str) -> None:
         """Refuse what doesn't fit.
 
@@ -130,13 +148,15 @@ class Resources(Config):
         Raises:
             ResourceError: the workers, or their threads, are more than the CPUs.
         """
-        if self.workers > cpus:
+        least = self.least_workers
+        field = "workers" if self.min_workers is None else "min_workers"
+        if least > cpus:
             raise ResourceError(
-                f"resources.workers is {self.workers}, but {where} has {cpus} CPUs: "
+                f"resources.{field} is {least}, but {where} has {cpus} CPUs: "
                 f"set it to at most {cpus}, or name a larger cluster by RAY_ADDRESS"
             )
-        if self.workers * self.threads_per_worker > cpus:
+        if least * self.threads_per_worker > cpus:
             raise ResourceError(
-                f"resources.threads_per_worker is {self.threads_per_worker} for {self.workers} workers, "
+                f"resources.threads_per_worker is {self.threads_per_worker} for {least} workers, "
                 f"but {where} has {cpus} CPUs: their product may be at most that"
             )

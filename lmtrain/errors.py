@@ -27,6 +27,10 @@ class StageError(LmtrainError):
     """A stage can't give a usable artifact, such as when nothing is left after filtering."""
 
 
+class LostWorkerError(StageError):
+    """A worker of a training is late or gone: whoever started the workers may start them again."""
+
+
 class DivergedError(StageError):
     """A training's loss or gradient isn't finite."""
 

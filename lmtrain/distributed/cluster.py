@@ -45,9 +45,9 @@ def connect(resources: Resources) -> None:
         _start_or_join()
     cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
     resources.check(cpus, "the Ray cluster")
-    if resources.device == "cuda" and resources.workers > gpus:
+    if resources.device == "cuda" and resources.least_workers > gpus:
         raise ResourceError(
-            f"resources.device is cuda for {resources.workers} workers, but the Ray cluster has {gpus} GPUs: "
+            f"resources.device is cuda for {resources.least_workers} workers, but the Ray cluster has {gpus} GPUs: "
             "set device to auto or cpu, or workers to at most that"
         )
 

@@ -13,6 +13,7 @@ class Relay:
         self.stop = False
         self.result: dict[str, Any] | None = None
         self.error: LmtrainError | None = None
+        self.lost: LmtrainError | None = None
 
     def tell(self, kind: str, payload: dict[str, Any]) -> None:
         """Take in what a worker tells."""
@@ -33,6 +34,10 @@ class Relay:
         self.result = result or self.result
         self.error = self.error or error
 
+    def lose(self, error: LmtrainError) -> None:
+        """Keep who was lost last; it is how the training ended if no restart helps."""
+        self.lost = error
+
     def outcome(self) -> tuple[dict[str, Any] | None, LmtrainError | None]:
         """Return how the training ended."""
-        return self.result, self.error
+        return self.result, self.error or (self.lost if self.result is None else None)

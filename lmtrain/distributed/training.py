@@ -20,7 +20,7 @@ from lmtrain.config import Resources
 from lmtrain.distributed.cluster import connect
 from lmtrain.distributed.relay import Relay
 from lmtrain.distributed.waiting import tell_while_waiting
-from lmtrain.errors import LmtrainError
+from lmtrain.errors import LmtrainError, LostWorkerError
 from lmtrain.training.process import Process
 from lmtrain.watch import Watch
 
@@ -29,6 +29,11 @@ TrainingFunction = Callable[[dict[str, Any], Process], dict[str, Any]]
 
 POLL_SECONDS = 0.5
 RESTARTS = 2
+ELASTIC_RESTARTS = 20
+"""Machines that leave unannounced are counted as failures; announced ones (preemption) Ray doesn't count."""
+
+RESIZE_SECONDS = 60.0
+"""How often Ray looks for machines that came: a training is cut off at its last checkpoint to take them."""
 
 
 def train_model(
@@ -58,7 +63,8 @@ def launch(
     """Run a training function on `resources.workers` workers; return what rank 0 returned.
 
     A worker that dies is started again with all others, and the function goes
-    on from its own checkpoint.
+    on from its own checkpoint. With `resources.min_workers` there may be fewer
+    then, and more once machines come.
 
     Args:
         function: importable by name on every worker.
@@ -71,7 +77,8 @@ def launch(
         LmtrainError: as raised by the function.
     """
     connect(resources)
-    watch.log(-1, "", f"starting {resources.workers} training workers")
+    fewest = "" if resources.min_workers is None else f"{resources.min_workers} to "
+    watch.log(-1, "", f"starting {fewest}{resources.workers} training workers")
     relay: Any = ray.remote(num_cpus=0)(Relay).remote()
     started = threading.Event()
     tell_while_waiting(watch, started)
@@ -90,7 +97,9 @@ def launch(
                     name=name,
                     storage_path=storage,
                     logging_config=LoggingConfig(log_level="WARNING"),
-                    failure_config=FailureConfig(max_failures=RESTARTS),
+                    failure_config=FailureConfig(
+                        max_failures=RESTARTS if resources.min_workers is None else ELASTIC_RESTARTS
+                    ),
                 ),
             ).fit()
         except SystemExit as stop:  # what the handler of Ctrl-C that `fit` sets ends with
@@ -113,7 +122,7 @@ def _trainer(
 ) -> TorchTrainer:
     """Return what runs the function on GPUs where they are wanted and there, else on CPUs."""
     gpu = resources.device == "cuda" or (
-        resources.device == "auto" and ray.cluster_resources().get("GPU", 0) >= resources.workers
+        resources.device == "auto" and ray.cluster_resources().get("GPU", 0) >= resources.least_workers
     )
     threads = resources.threads_per_worker
     return TorchTrainer(
@@ -124,9 +133,13 @@ def _trainer(
             "relay": relay,
             "threads": threads,
             "gpu": gpu,
+            "elastic": resources.min_workers is not None,
         },
         scaling_config=ScalingConfig(
-            num_workers=resources.workers,
+            num_workers=resources.workers
+            if resources.min_workers is None
+            else (resources.min_workers, resources.workers),
+            elastic_resize_monitor_interval_s=max(RESIZE_SECONDS, 2 * resources.checkpoint_seconds),
             use_gpu=gpu,
             resources_per_worker={"CPU": threads, **({"GPU": 1} if gpu else {})},
         ),
@@ -153,9 +166,15 @@ def _work(config: dict[str, Any]) -> None:
         cancelled=lambda: ray.get(relay.stopped.remote()),
     )
     process.tell("started", {})
+    if process.leads and config["elastic"]:
+        process.log(f"{process.world} workers train")
     logging.getLogger().addHandler(_Forward(process))
     try:
         result = config["function"](config["spec"], process)
+    except LostWorkerError as error:
+        process.log(str(error), logging.WARNING)
+        ray.get(relay.lose.remote(error))
+        raise
     except LmtrainError as error:
         # A person's error is the same on every restart: end in order and let the launcher raise it.
         ray.get(relay.finish.remote(None, error))

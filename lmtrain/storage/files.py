@@ -1,9 +1,11 @@
 """Whole files or none: what is written is there whole, and of many writers of one file one wins."""
 
+import errno
 import hashlib
 import os
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from lmtrain.storage.places import filesystem, in_one_line, is_remote
 
 BLOCK = 1 << 20
 EXCLUSIVE_TRIES = 3
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def exists(url: str) -> bool:
@@ -42,9 +45,31 @@ def write_bytes(url: str, data: bytes) -> None:
     if is_remote(url):
         fs.pipe_file(path, data)
         return
-    temporary = _beside(path)
-    Path(temporary).write_bytes(data)
-    os.replace(temporary, path)
+    temporary = Path(_beside(path))
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_when_full() -> Iterator[None]:
+    """Turn the error of a disk without room into one line that says what to do.
+
+    Raises:
+        StorageError: the disk, a quota, or the largest size of a file is used up.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        place = f" at {error.filename}" if error.filename else ""
+        raise StorageError(
+            f"no room to write{place}: {in_one_line(error)}; nothing that was finished is lost: make room "
+            "and run again"
+        ) from error
 
 
 def write_exclusive(url: str, data: bytes) -> bool:
@@ -56,14 +81,14 @@ def write_exclusive(url: str, data: bytes) -> bool:
     fs, path = filesystem(url)
     if is_remote(url):
         return _create_remote(fs, path, url, data)
-    temporary = _beside(path)
-    Path(temporary).write_bytes(data)
+    temporary = Path(_beside(path))
     try:
+        temporary.write_bytes(data)
         os.link(temporary, path)
     except FileExistsError:
         return False
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return True
 
 

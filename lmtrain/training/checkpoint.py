@@ -26,6 +26,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as load_distributed
 from torch.distributed.checkpoint.state_dict_saver import save as save_distributed
@@ -81,6 +82,11 @@ class Checkpoints:
         staged = _copied(tensors)
         self._writing = self._writer.submit(self._write, step, staged, json.dumps(facts))
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether the last one isn't written yet, perhaps because the storage doesn't answer."""
+        return self._writing is not None and not self._writing.done()
+
     def wait(self) -> None:
         """Wait until what was saved is written and can be gone on from.
 
@@ -93,7 +99,7 @@ class Checkpoints:
         self._writing = None
         failed = self.process.sum([float(error is not None)])[0]
         if failed:
-            told = f": {type(error).__name__}: {error}" if error else ""
+            told = f": {error}{_room_at(self.url)}" if error else ""
             raise StorageError(
                 f"a checkpoint couldn't be written to {self.url} on {failed:.0f} of {self.process.world} "
                 f"workers{told}; the ones before are still there: make room and run again"
@@ -109,23 +115,25 @@ class Checkpoints:
         target = storage.join(self.url, self.attempt, f"step-{step:08d}")
         if self.process.leads:
             storage.delete(target)  # what a crash left
-        remote = storage.is_remote(target)
-        local = Path(tempfile.mkdtemp(prefix="checkpoint-")) if remote else Path(target)
-        with self._all_or_none():
-            with _alone():
-                save_distributed(
-                    tensors,
-                    checkpoint_id=str(local),
-                    process_group=self._group,
-                    no_dist=self.process.world == 1,
-                )
-            if remote:
-                for path in sorted(local.iterdir()):
-                    storage.move_in(path, storage.join(target, path.name))
-                shutil.rmtree(local)
-        if self.process.leads:
-            self._complete(target, json.loads(facts))
-            self._drop_old()
+        try:
+            with self._all_or_none(), _local_folder(target) as local:
+                with _alone(), _first_reason():
+                    save_distributed(
+                        tensors,
+                        checkpoint_id=str(local),
+                        process_group=self._group,
+                        no_dist=self.process.world == 1,
+                    )
+                if storage.is_remote(target):
+                    for path in sorted(local.iterdir()):
+                        storage.move_in(path, storage.join(target, path.name))
+            if self.process.leads:
+                self._complete(target, json.loads(facts))
+                self._drop_old()
+        except Exception:
+            if self.process.leads and not storage.is_remote(target):
+                storage.delete(target)  # nobody can go on from it, and room may be what is missing
+            raise
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
@@ -182,19 +190,41 @@ class Checkpoints:
             return None
         source = whole[-1]
         record = self._record(source)
-        local = Path(source)
-        if storage.is_remote(source):
-            local = Path(tempfile.mkdtemp(prefix="checkpoint-"))
-            for name in record["files"]:
-                storage.download(storage.join(source, name), local / name)
-        for name, digest in record["files"].items():
-            if storage.file_sha256(local / name) != digest:
-                raise CorruptArtifactError(f"{source}/{name} is damaged: delete {source} and run again")
-        with _alone():
-            load_distributed(tensors, checkpoint_id=str(local), no_dist=self.process.world == 1)
-        if storage.is_remote(source):
-            shutil.rmtree(local)
+        with _local_folder(source) as local:
+            for name, digest in record["files"].items():
+                if storage.is_remote(source):
+                    storage.download(storage.join(source, name), local / name)
+                if storage.file_sha256(local / name) != digest:
+                    raise CorruptArtifactError(f"{source}/{name} is damaged: delete {source} and run again")
+            with _alone():
+                load_distributed(tensors, checkpoint_id=str(local), no_dist=self.process.world == 1)
         return record["facts"]
+
+
+@contextmanager
+def _local_folder(url: str) -> Iterator[Path]:
+    """Give a checkpoint's own folder where it is local, else one for the time being."""
+    if not storage.is_remote(url):
+        yield Path(url)
+        return
+    with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _first_reason() -> Iterator[None]:
+    """Raise the first of the errors that torch gathers from the workers: what it raises is no Exception."""
+    try:
+        yield
+    except CheckpointException as gathered:
+        error = next(iter(gathered.failures.values()))[0]
+        raise StorageError(f"{type(error).__name__}: {error}") from gathered
+
+
+def _room_at(url: str) -> str:
+    if storage.is_remote(url):
+        return ""
+    return f" ({shutil.disk_usage(url).free / 1e6:,.0f} MB are free there)"
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -112,19 +112,21 @@ class Trainer:
         Raises:
             CancelledError: somebody asked to stop; a checkpoint was saved.
             DivergedError: loss or gradient isn't finite; the weights are those before that step.
-            StageError: another worker is late or gone; it is named.
-            StorageError: a checkpoint couldn't be written.
+            LostWorkerError: another worker is late or gone; it is named.
+            StorageError: a checkpoint or the log couldn't be written.
         """
-        with self.process.heeding_sigterm(), self.process.naming_who_is_late():
+        with (
+            self.process.heeding_sigterm(),
+            self.process.naming_who_is_late(),
+            storage.told_when_full(),
+        ):
             self._resume()
             self.optimizers.multiply_in(self.precision.products)
             self._tell_progress()
             if self.resources.compile and self.process.leads:
                 self.process.log("compiling the model: the first steps take longer")
             if self.z_loss and self.process.leads:
-                self.process.log(
-                    f"the training's loss has a z_loss of {self.z_loss:g} in it; a look's hasn't"
-                )
+                self.process.log(f"the training loss has a z_loss of {self.z_loss:g} in it, a look's hasn't")
             self.job.model.train()
             self.window = _Window()
             while self.state.step < self.job.steps and not self.state.ended:
@@ -226,7 +228,8 @@ class Trainer:
         """Write the figures of the last steps; return whether all are to stop, and to save."""
         leads, window, now = self.process.leads, self.window, time.monotonic()
         asked = float(stop or (leads and self.process.cancelled()))
-        save = float(leads and now - self.unsaved_since > self.resources.checkpoint_seconds)
+        due = now - self.unsaved_since > self.resources.checkpoint_seconds
+        save = float(leads and due and not self.checkpoints.is_writing)
         given = [window.loss, window.targets, window.tokens, window.waited, asked, save]
         loss, targets, tokens, waited, asked, save = self.process.sum(given)
         seconds = now - window.began
@@ -342,6 +345,7 @@ class Trainer:
             "rows": self.log.rows if self.log else [],
         }
         self.checkpoints.save(self.state.step, self._tensors(), facts)
+        self.unsaved_since = time.monotonic()
 
     def _finish(self) -> None:
         """Put the best weights back, where they were kept, and close what is open."""

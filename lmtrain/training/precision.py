@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -154,13 +155,13 @@ def multiply_in_fp8(layers: list[nn.Module]) -> None:
     Call it before layers are compiled or sharded, and on a device that `check_precision` lets pass. Maps
     whose sides aren't multiples of 16 stay as they are. No GPU that has fp8 was at hand: this wasn't run.
     """
-    from torchao.float8 import convert_to_float8_training
+    float8 = import_module("torchao.float8")  # of the extra `gpu`
 
     def fits(module: nn.Module, name: str) -> bool:
         return isinstance(module, nn.Linear) and not any(side % FP8_MULTIPLE for side in module.weight.shape)
 
     for layer in layers:
-        convert_to_float8_training(layer, module_filter_fn=fits)
+        float8.convert_to_float8_training(layer, module_filter_fn=fits)
 
 
 def _seconds(products: Products, kind: torch.dtype, device: torch.device) -> float:

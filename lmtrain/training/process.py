@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from lmtrain.errors import StageError
+from lmtrain.errors import LostWorkerError
 
 Tell = Callable[[str, dict[str, Any]], None]
 
@@ -87,14 +87,14 @@ class Process:
         """Turn a collective's failure into an error that names the ranks that are behind, and their steps.
 
         Raises:
-            StageError: a collective timed out, or a worker is gone.
+            LostWorkerError: a collective timed out, or a worker is gone.
         """
         try:
             yield
         except RuntimeError as error:
             if self.world == 1 or not _is_of_a_collective(error):
                 raise
-            raise StageError(
+            raise LostWorkerError(
                 f"rank {self.rank} waited in vain for the others at step {self._step}: {self._who_is_late()}"
             ) from error
 
