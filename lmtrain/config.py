@@ -94,8 +94,8 @@ class Resources(Config):
         default=None,
         ge=1,
         le=4096,
-        description="Go on with as few training workers as these when machines leave, and with up to `workers` "
-        "when they come. Always `workers` if empty.",
+        description="Go on with as few training workers when machines leave, and with up to `workers` when "
+        "they come. Always `workers` if empty.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models are trained.")
     threads_per_worker: int = Field(default=1, ge=1, le=256, description="CPU threads of one worker.")

@@ -47,8 +47,8 @@ def connect(resources: Resources) -> None:
     resources.check(cpus, "the Ray cluster")
     if resources.device == "cuda" and resources.least_workers > gpus:
         raise ResourceError(
-            f"resources.device is cuda for {resources.least_workers} workers, but the Ray cluster has {gpus} GPUs: "
-            "set device to auto or cpu, or workers to at most that"
+            f"resources.device is cuda for {resources.least_workers} workers, but the Ray cluster has "
+            f"{gpus} GPUs: set device to auto or cpu, or workers to at most that"
         )
 
 

@@ -32,6 +32,10 @@ RESTARTS = 2
 ELASTIC_RESTARTS = 20
 """Machines that leave unannounced are counted as failures; announced ones (preemption) Ray doesn't count."""
 
+START_SECONDS = "25"
+"""How long elastic workers may take to find their machines before fewer are started. Ray 2.60 counts machines
+every 20 s: right after one died it waits for as many workers as there were, by itself for 60 s."""
+
 RESIZE_SECONDS = 60.0
 """How often Ray looks for machines that came: a training is cut off at its last checkpoint to take them."""
 
@@ -79,6 +83,8 @@ def launch(
     connect(resources)
     fewest = "" if resources.min_workers is None else f"{resources.min_workers} to "
     watch.log(-1, "", f"starting {fewest}{resources.workers} training workers")
+    if resources.min_workers is not None:
+        os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", START_SECONDS)
     relay: Any = ray.remote(num_cpus=0)(Relay).remote()
     started = threading.Event()
     tell_while_waiting(watch, started)

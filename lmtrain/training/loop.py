@@ -27,15 +27,7 @@ from lmtrain.training.job import Job, Outcome, Trained
 from lmtrain.training.loading import Loader
 from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
-from lmtrain.training.precision import (
-    Precision,
-    check_precision,
-    choose_precision,
-    layer_products,
-    measured_rates,
-    multiply_in_fp8,
-    told,
-)
+from lmtrain.training.precision import Precision, check_precision, measured_precision, multiply_in_fp8
 from lmtrain.training.process import Process
 from lmtrain.training.recomputing import recompute
 from lmtrain.training.schedule import batch_size, rate_share
@@ -315,27 +307,15 @@ class Trainer:
     def _resume(self) -> None:
         facts = self.checkpoints.load(self._tensors())
         if facts is None:
-            self.precision = self._measured()
+            (batch, *_) = self.loader.take(0, 1)
+            tokens = batch["input_ids"].numel() * self.resources.micro_batch_size
+            self.precision = measured_precision(self.job.model, self.config.precision, tokens, self.process)
         else:
             self.state = _State(**facts["state"])
             self.precision = Precision(**facts["precision"])
             self.process.log(f"goes on from step {self.state.step}")
         if self.process.leads:
             self.log = MetricsLog(self.job.log_folder, facts["rows"] if facts else [])
-
-    def _measured(self) -> Precision:
-        """Return how to multiply, by how fast the workers are together in the model's products."""
-        (batch, *_) = self.loader.take(0, 1)
-        products = layer_products(
-            self.job.model, batch["input_ids"].numel() * self.resources.micro_batch_size
-        )
-        measured = measured_rates(products, self.process.device)
-        sums = self.process.sum(list(measured.values()))
-        rates = {name: rate / self.process.world for name, rate in zip(measured, sums, strict=True)}
-        chosen = choose_precision(self.config.precision, rates, self.process.device)
-        if self.process.leads:
-            self.process.log(told(self.config.precision, chosen, rates))
-        return chosen
 
     def _save(self) -> None:
         facts = {

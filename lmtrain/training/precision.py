@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lmtrain.errors import ResourceError
+from lmtrain.training.process import Process
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "V100": 125e12}
 """Dense bf16 (V100: fp16) operations a second, from the vendors' data sheets."""
@@ -97,6 +98,24 @@ def measured_rates(products: Counter[Products], device: torch.device) -> dict[st
         / sum(count * _seconds(one, kind, device) for one, count in products.items())
         for name, kind in TYPES.items()
     }
+
+
+def measured_precision(model: nn.Module, wanted: str, tokens: int, process: Process) -> Precision:
+    """Return how to multiply, by how fast the workers are together in the model's products; log it.
+
+    Args:
+        model: whose shapes are measured.
+        wanted: the recipe's precision.
+        tokens: of a micro-batch.
+        process: this worker; all call this together.
+    """
+    measured = measured_rates(layer_products(model, tokens), process.device)
+    sums = process.sum(list(measured.values()))
+    rates = {name: rate / process.world for name, rate in zip(measured, sums, strict=True)}
+    chosen = choose_precision(wanted, rates, process.device)
+    if process.leads:
+        process.log(told(wanted, chosen, rates))
+    return chosen
 
 
 def choose_precision(wanted: str, rates: dict[str, float], device: torch.device) -> Precision:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ import torch.distributed as dist
 from lmtrain.errors import LostWorkerError
 
 Tell = Callable[[str, dict[str, Any]], None]
+
+TELLING_SECONDS = 3.0
+"""Within which all whose collective failed have said so: they wait equally long, so they fail together."""
 
 
 def _tell_nobody(kind: str, payload: dict[str, Any]) -> None:
@@ -99,28 +103,36 @@ class Process:
             ) from error
 
     def _who_is_late(self) -> str:
-        """Return which ranks are behind this one, by what they told last."""
+        """Return whom this one waited for: of those who don't tell in a moment that they waited, too, all."""
         try:
-            steps = {rank: int(_store().get(_step_key(rank))) for rank in range(self.world)}
+            store = _store()
+            store.set(_key("waited", self.rank), "")
+            time.sleep(TELLING_SECONDS)
+            others = [rank for rank in range(self.world) if rank != self.rank]
+            late = [rank for rank in others if not store.check([_key("waited", rank)])] or others
+            told = [f"rank {rank} was last seen at step {_last_step(store, rank)}" for rank in late]
         except RuntimeError:
             return "the process that keeps their steps, rank 0's or the launcher, is gone"
-        least = min(steps.values())
-        late = [str(rank) for rank, step in steps.items() if step == least and rank != self.rank]
-        return f"rank {', '.join(late)} was last seen at step {least}; look at what it logged last"
+        return f"{', '.join(told)}; look at what it logged last"
 
     def beat(self, step: int) -> None:
         """Tell the others which step this process is at."""
         self._step = step
         if self.world > 1:
-            _store().set(_step_key(self.rank), str(step))
+            _store().set(_key("step", self.rank), str(step))
 
 
 def _store() -> Any:
     return dist.distributed_c10d._get_default_store()
 
 
-def _step_key(rank: int) -> str:
-    return f"lmtrain/step/{rank}"
+def _key(kind: str, rank: int) -> str:
+    return f"lmtrain/{kind}/{rank}"
+
+
+def _last_step(store: Any, rank: int) -> int:
+    key = _key("step", rank)
+    return int(store.get(key)) if store.check([key]) else 0  # to get what isn't there would wait for it
 
 
 def _is_of_a_collective(error: RuntimeError) -> bool:

@@ -78,7 +78,7 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_the_checkpoint_before_is_gone
 def test_a_log_that_finds_no_room_ends_in_one_line(tmp_path, room):
     full = trainer(tmp_path, Process(), "ddp", "adamw", steps=10)
     full._tell = lambda norm, stop: (room(), (tmp_path / "log" / "big").write_bytes(bytes(2 * LARGEST_FILE)))
-    with pytest.raises(StorageError, match="no room to write.*: make room and run again"):
+    with pytest.raises(StorageError, match=r"no room to write.*: make room and run again"):
         full.run()
 
 
