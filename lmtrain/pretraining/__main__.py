@@ -2,11 +2,15 @@
 
 Shards and tokenizer must be there (`lmtrain tokenize RECIPE`). The processes are
 those that torchrun started; what the recipe says of workers doesn't count. Alone,
-`python -m lmtrain.pretraining RECIPE` trains in one process.
+`python -m lmtrain.pretraining RECIPE` trains in one process. Ends with 2 and one line
+for what a person can put right, with 130 after Ctrl-C or SIGTERM, on every process.
 """
 
 import logging
+import os
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -15,26 +19,40 @@ import torch
 import torch.distributed as dist
 
 from lmtrain.building import Attempt, Built
-from lmtrain.errors import LmtrainError, RecipeError
+from lmtrain.errors import CancelledError, LmtrainError
 from lmtrain.pretraining.work import pretrained
 from lmtrain.pretraining.worker import train
 from lmtrain.training.process import Process, torchrun_process
 from lmtrain.watch import TerminalWatch
 
+INTERRUPTED = 130
+LEADER_HAS_TOLD = "lmtrain/leader-has-told"
+LEADER_TELLS_WITHIN_SECONDS = 2
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("recipe")
+@click.argument("recipe", metavar="RECIPE")
 @click.option("--root", metavar="URL", help="Where artifacts are and go, instead of the recipe's root.")
 def main(recipe: str, root: str | None) -> None:
     """Pretrain the model of RECIPE in the processes that torchrun started."""
     logging.basicConfig(level=logging.WARNING, format="  %(message)s")
+    leads = os.environ.get("RANK", "0") == "0"
     watch = TerminalWatch("pretrain")
-    process = torchrun_process(lambda kind, told: _tell(watch, kind, told))
     try:
-        url = _pretrain(recipe, root, process)
+        loaded = import_module("lmtrain.recipe").load_recipe(recipe, root=root)
+        resources = loaded.resources
+        process = torchrun_process(
+            _told_to(watch, leads), resources.collective_timeout_seconds, resources.device
+        )
+        url = _pretrain(lambda: _planned(loaded, recipe), process)
+    except (KeyboardInterrupt, CancelledError):
+        watch.close()
+        if leads:
+            click.echo("lmtrain: stopped; the same command again goes on from here", err=True)
+        sys.exit(INTERRUPTED)
     except LmtrainError as error:
-        if process.leads:
-            click.echo(f"lmtrain: {' '.join(str(error).split())}", err=True)
+        watch.close()
+        _tell_error(error, leads)
         sys.exit(2)
     finally:
         watch.close()
@@ -44,57 +62,97 @@ def main(recipe: str, root: str | None) -> None:
         click.echo(f"model: {url}")
 
 
-def _tell(watch: TerminalWatch, kind: str, told: dict[str, Any]) -> None:
-    """Show what a training tells."""
-    getattr(watch, kind)(**told)
+def _told_to(watch: TerminalWatch, leads: bool) -> Callable[[str, dict[str, Any]], None]:
+    """Return what shows all that the leading process tells, and the warnings of the others."""
+
+    def tell(kind: str, told: dict[str, Any]) -> None:
+        if leads or (kind == "log" and told["level"] >= logging.WARNING):
+            getattr(watch, kind)(**told)
+
+    return tell
 
 
-def _pretrain(recipe: str, root: str | None, process: Process) -> str | None:
-    """Train; return the URL of the manifest on the leading process."""
+def _tell_error(error: LmtrainError, leads: bool) -> None:
+    """Write an error in one line; a process that doesn't lead does so only where the leading one has none."""
+    line = f"lmtrain: {' '.join(str(error).split())}"
+    if leads:
+        click.echo(line, err=True)
+    if not dist.is_initialized():  # the recipe is the same for all: so is the error
+        return
+    store = dist.distributed_c10d._get_default_store()
+    try:
+        if leads:
+            store.set(LEADER_HAS_TOLD, "1")
+            return
+        store.wait([LEADER_HAS_TOLD], timedelta(seconds=LEADER_TELLS_WITHIN_SECONDS))
+    except RuntimeError:  # the leading process has nothing to tell, or is gone
+        if not leads:
+            click.echo(line.replace("lmtrain:", f"lmtrain: [rank {dist.get_rank()}]", 1), err=True)
+
+
+def _pretrain(
+    planned: Callable[[], tuple[dict[str, list[str]], Any, str, Any]], process: Process
+) -> str | None:
+    """Train; return the URL of the manifest on the leading process.
+
+    Args:
+        planned: returns inputs, config, root and resources; called on the leading process, which alone
+            looks at the root.
+        process: this one.
+
+    Raises:
+        LmtrainError: on the leading process what is wrong; on the others that it has told so.
+    """
     if not process.leads:
-        given = _from_leader(process)
-        if given is not None:
-            _train(*given, process)
+        _follow(process)
         return None
-    begun = False
+    awaited = process.world > 1
 
     def trains(spec: dict[str, Any], attempt: Attempt) -> Built:
-        nonlocal begun
+        nonlocal awaited
         result = attempt.finished("model")
         if result is None:
-            begun = True
             given = ({**spec, "attempt": attempt, "resources": resources}, resources.threads_per_worker)
+            awaited = False
             _from_leader(process, given)
             _train(*given, process)
             result = attempt.finished("model")
         assert result is not None, "this process recorded it"
         return Built(result.files, result.stats)
 
+    outcome: int | None = 2
     try:
-        inputs, config, where, resources = _planned(recipe, root)
-        return pretrained(inputs, config, where, trains)
+        inputs, config, where, resources = planned()
+        url = pretrained(inputs, config, where, trains)
+        outcome = None
     finally:
-        if not begun:  # there is nothing to train on: nobody may wait for it
-            _from_leader(process, None)
+        if awaited:  # there is nothing to train on: nobody may wait for it
+            _from_leader(process, outcome)
+    return url
 
 
-def _planned(recipe: str, root: str | None) -> tuple[dict[str, list[str]], Any, str, Any]:
-    """Return inputs, config, root and resources of the recipe's pretraining.
+def _follow(process: Process) -> None:
+    """Take part in what the leading process begins; end as it does where it begins nothing."""
+    given = _from_leader(process)
+    if isinstance(given, int):
+        sys.exit(given)
+    if given is not None:
+        _train(*given, process)
+
+
+def _planned(loaded: Any, recipe: str) -> tuple[dict[str, Any], Any, str, Any]:
+    """Return inputs, config, root and resources of the pretraining of a recipe from the file `recipe`.
 
     Raises:
-        RecipeError: what it needs isn't there.
+        LmtrainError: what it needs isn't there, or can't be had.
     """
-    loaded = import_module("lmtrain.recipe").load_recipe(recipe, root=root)
-    where, planned = import_module("lmtrain.planning").prepare(loaded)
-    node = next(line.node for line in planned if line.node.stage == "pretrain")
-    there = {id(line.node) for line in planned if line.hit}
-    for needed in (given for nodes in node.inputs.values() for given in nodes):
-        if id(needed) not in there:
-            raise RecipeError(
-                f"{needed.address.folder} isn't there yet: run `lmtrain tokenize {recipe}` first"
-            )
-    inputs = {role: [given.address.url(where) for given in nodes] for role, nodes in node.inputs.items()}
-    return inputs, node.config, where, loaded.resources
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    resources = loaded.resources.model_copy(update={"workers": here})
+    loaded = loaded.model_copy(update={"resources": resources})
+    where, line = import_module("lmtrain.planning").pretraining(loaded, recipe)
+    if line.hit:
+        click.echo(f"  there  {line.node.address.folder}", err=True)
+    return line.node.input_urls(where), line.node.config, where, resources
 
 
 def _train(spec: dict[str, Any], threads: int, process: Process) -> None:

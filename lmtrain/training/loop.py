@@ -103,7 +103,7 @@ class Trainer:
             StageError: another worker is late or gone; it is named.
             StorageError: a checkpoint couldn't be written.
         """
-        with self.process.heeding_sigterm(), self.process.naming_who_is_late():
+        with self.process.heeding_signals(), self.process.naming_who_is_late():
             self._resume()
             self.optimizers.multiply_in(self.precision.products)
             self._tell_progress()
