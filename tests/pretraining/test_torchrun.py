@@ -117,4 +117,4 @@ def test_asked_to_end_it_saves_and_the_same_command_goes_on(tmp_path, lines, num
     code, out, err = run(recipe)
     assert code == 0, err
     assert err.count("goes on from step") == 1
-    assert len(losses(out.removeprefix("model: ").strip())) == 151
+    assert Artifact(out.removeprefix("model: ").strip()).stats["steps"] == 1500
