@@ -90,9 +90,7 @@ def _tell_error(error: LmtrainError, leads: bool) -> None:
             click.echo(line.replace("lmtrain:", f"lmtrain: [rank {dist.get_rank()}]", 1), err=True)
 
 
-def _pretrain(
-    planned: Callable[[], tuple[dict[str, list[str]], Any, str, Any]], process: Process
-) -> str | None:
+def _pretrain(planned: Callable[[], tuple[dict[str, Any], Any, str, Any]], process: Process) -> str | None:
     """Train; return the URL of the manifest on the leading process.
 
     Args:
@@ -112,10 +110,10 @@ def _pretrain(
         nonlocal awaited
         result = attempt.finished("model")
         if result is None:
-            given = ({**spec, "attempt": attempt, "resources": resources}, resources.threads_per_worker)
+            whole = {**spec, "attempt": attempt, "resources": resources}
             awaited = False
-            _from_leader(process, given)
-            _train(*given, process)
+            _from_leader(process, whole)
+            _train(whole, process)
             result = attempt.finished("model")
         assert result is not None, "this process recorded it"
         return Built(result.files, result.stats)
@@ -137,7 +135,7 @@ def _follow(process: Process) -> None:
     if isinstance(given, int):
         sys.exit(given)
     if given is not None:
-        _train(*given, process)
+        _train(given, process)
 
 
 def _planned(loaded: Any, recipe: str) -> tuple[dict[str, Any], Any, str, Any]:
@@ -155,8 +153,8 @@ def _planned(loaded: Any, recipe: str) -> tuple[dict[str, Any], Any, str, Any]:
     return line.node.input_urls(where), line.node.config, where, resources
 
 
-def _train(spec: dict[str, Any], threads: int, process: Process) -> None:
-    torch.set_num_threads(threads)
+def _train(spec: dict[str, Any], process: Process) -> None:
+    torch.set_num_threads(spec["resources"].threads_per_worker)
     train(spec, process)
 
 

@@ -193,4 +193,3 @@ def step_memory(
             optimizers.step(1.0)
     kept = weights if config.early_stopping_patience is not None else 0
     return StepMemory(weights + kept, gradients, optimizer, kept + made.peak)
-
