@@ -13,6 +13,7 @@ from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
+from lmtrain.training.flops import flops_per_token
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
@@ -47,7 +48,6 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     )
     left = totals_without(shards, skipped)
     parameters = parameter_count(model)
-    width = config.num_hidden_layers * config.hidden_size * config.row_tokens
     job = Job(
         model=model,
         layers=repeated_layers(model),
@@ -60,7 +60,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         checkpoints=f"{attempt.base}/checkpoints",
         attempt=attempt.id,
         log_folder=live_folder(attempt),
-        flops_per_token=6 * parameters + 6 * width,
+        flops_per_token=flops_per_token(model, config.row_tokens),
     )
     outcome = Trainer(job, resources, process).run()
     figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}

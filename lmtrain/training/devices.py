@@ -1,14 +1,17 @@
-"""GPUs by name: how fast they multiply at most, and how much they hold."""
+"""Where a model is trained: how fast it multiplies at most, and how much it holds."""
 
+import os
 from dataclasses import dataclass
+
+import torch
 
 
 @dataclass(frozen=True)
 class Device:
-    """What a vendor's data sheet says of a GPU.
+    """A GPU as its vendor's data sheet tells of it, or a worker's share of this machine.
 
     Attributes:
-        name: as `--device` names it, and as part of what the driver calls it.
+        name: of a GPU as part of what the driver calls it; else `cpu`.
         flops: dense bf16 operations a second with sums in fp32 (V100: fp16), without sparsity.
         memory: bytes.
     """
@@ -16,6 +19,11 @@ class Device:
     name: str
     flops: float
     memory: float
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is one."""
+        return self.name != "cpu"
 
 
 DEVICES = (
@@ -41,6 +49,22 @@ def known_device(name: str) -> Device | None:
     """Return the GPU whose name is all in this one, such as in `NVIDIA H100 PCIe`; None if none is."""
     words = _words(name)
     return next((device for device in DEVICES if _words(device.name) <= words), None)
+
+
+def this_cpu(flops: float, workers: int) -> Device:
+    """Return a worker's share of this machine.
+
+    Args:
+        flops: operations a second that were measured of one worker.
+        workers: that share its memory.
+    """
+    return Device("cpu", flops, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / workers)
+
+
+def this_gpu(flops: float) -> Device:
+    """Return the GPU of this process, whose operations a second are known or were measured."""
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return Device(properties.name, flops, properties.total_memory)
 
 
 def _words(name: str) -> set[str]:
