@@ -177,19 +177,15 @@ def step_memory(
         weights = made.live
         optimizers = Optimizers(model, config)
         optimizer = made.live - weights
-        gradients = 0
-        for _ in range(2):  # what a first step leaves behind is there in all others
-            made.peak = made.live
-            optimizers.zero_gradients()
-            for index in range(micro_batches):
-                set_gradient_sync(trained, resources.sharding, index == micro_batches - 1)
-                with autocast():
-                    loss = trained(inputs)
-                loss.backward()
-                del loss
-            held = LiveBytes()
-            held.watch(one.gradient for one in optimizers.shards)
-            gradients = held.live
-            optimizers.step(1.0)
+        made.peak = made.live
+        for index in range(micro_batches):
+            set_gradient_sync(trained, resources.sharding, index == micro_batches - 1)
+            with autocast():
+                loss = trained(inputs)
+            loss.backward()
+            del loss
+        held = LiveBytes()
+        held.watch(one.gradient for one in optimizers.shards)
+        optimizers.step(1.0)
     kept = weights if config.early_stopping_patience is not None else 0
-    return StepMemory(weights + kept, gradients, optimizer, kept + made.peak)
+    return StepMemory(weights + kept, held.live, optimizer, kept + made.peak)
