@@ -25,7 +25,7 @@ from lmtrain.planning import look, plan_table, prepare
 from lmtrain.recipe import load_recipe
 from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import read_removals
-from lmtrain.training_verbs import estimate
+from lmtrain.training_verbs import estimate, profile
 from lmtrain.watch import TerminalWatch
 
 VERBS = {
@@ -144,6 +144,7 @@ def plan(recipe: str, root: str | None) -> None:
 
 
 main.add_command(estimate)
+main.add_command(profile)
 
 
 @main.command()

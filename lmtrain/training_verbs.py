@@ -6,12 +6,14 @@ Neither makes an artifact. torch is imported once a command runs.
 import json
 import os
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from lmtrain.config import Resources
 from lmtrain.errors import ResourceError
+from lmtrain.planning import pretraining
 from lmtrain.recipe import Recipe, load_recipe
 from lmtrain.tokenization.files import with_files_digest
 from lmtrain.watch import TerminalWatch
@@ -98,3 +100,36 @@ def _device(name: str, resources: Resources, precision: str) -> Any:
     torch.set_num_threads(resources.threads_per_worker)
     chosen = measuring.choose_precision(precision, torch.device("cpu"))
     return devices.this_cpu(chosen.peak_flops, min(resources.workers, os.cpu_count() or 1))
+
+
+@click.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option("--root", metavar="URL", help="Where artifacts are, instead of the recipe's root.")
+@click.option(
+    "--output", default="profile", show_default=True, metavar="DIR", help="Folder that the trace goes to."
+)
+@click.option("--steps", default=5, show_default=True, type=click.IntRange(1, 100), help="Steps to trace.")
+def profile(recipe: str, root: str | None, output: str, steps: int) -> None:
+    """Trace a few steps of the pretraining in one process: where their time goes, and a file for Perfetto.
+
+    Shards and tokenizer must be there (lmtrain tokenize RECIPE). No artifact is made.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer tells of its own start and end
+    loaded = load_recipe(recipe, root=root)
+    where, line = pretraining(loaded, recipe)
+    tracing = import_module("lmtrain.pretraining.tracing")
+    processes = import_module("lmtrain.training.process")
+    watch = TerminalWatch(f"profile {line.node.label}")
+    process = processes.torchrun_process(
+        lambda kind, told: getattr(watch, kind)(**told), device=loaded.resources.device
+    )
+    import_module("torch").set_num_threads(loaded.resources.threads_per_worker)
+    try:
+        seen = tracing.trace_steps(
+            line.node.input_urls(where), loaded.pretrain, loaded.resources, process, steps, Path(output)
+        )
+    finally:
+        watch.close()
+    for text in import_module("lmtrain.training.profiling").told(seen):
+        click.echo(text)
+    click.echo(f"trace: {seen.trace} (open it at https://ui.perfetto.dev or in chrome://tracing)")

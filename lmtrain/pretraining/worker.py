@@ -30,6 +30,32 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     Returns:
         The figures of the training.
     """
+    attempt: Attempt = spec["attempt"]
+    job, tokenizer = new_job(spec, process)
+    parameters = parameter_count(job.model)
+    outcome = Trainer(job, spec["resources"], process).run()
+    figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
+    shards, skipped = Artifact(spec["shards"]), ids_in(attempt, spec["removed"])
+    left = totals_without(shards, skipped)
+    if skipped:
+        by_split = shards.stats["by_split"]
+        figures["documents_skipped"] = {
+            split: by_split[split]["documents"] - left[split]["documents"] for split in by_split
+        }
+    weights = whole_weights(job.model)
+    if process.leads:
+        card = model_card(spec["config"], figures, shards, left["train"])
+        write_model(attempt, job, weights, tokenizer, figures, card)
+    return figures
+
+
+def new_job(spec: dict[str, Any], process: Process) -> tuple[Job, Any]:
+    """Open the shards and make the model; return what is trained, and its tokenizer.
+
+    Args:
+        spec: as for `train`.
+        process: this worker.
+    """
     config: PretrainConfig = spec["config"]
     attempt: Attempt = spec["attempt"]
     resources: Resources = spec["resources"]
@@ -47,8 +73,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         attention_kernel(process.device, resources.compile, config.row_tokens),
     )
     left = totals_without(shards, skipped)
-    parameters = parameter_count(model)
-    job = Job(
+    return Job(
         model=model,
         layers=repeated_layers(model),
         objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id, compiled=resources.compile),
@@ -61,19 +86,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         attempt=attempt.id,
         log_folder=live_folder(attempt),
         flops_per_token=flops_per_token(model, config.row_tokens),
-    )
-    outcome = Trainer(job, resources, process).run()
-    figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
-    if skipped:
-        by_split = shards.stats["by_split"]
-        figures["documents_skipped"] = {
-            split: by_split[split]["documents"] - left[split]["documents"] for split in by_split
-        }
-    weights = whole_weights(model)
-    if process.leads:
-        card = model_card(config, figures, shards, left["train"])
-        write_model(attempt, job, weights, tokenizer, figures, card)
-    return figures
+    ), tokenizer
 
 
 def bytes_per_target(totals: dict[str, int]) -> float:

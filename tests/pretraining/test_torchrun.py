@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from recipe_shards import STEPS, pretraining_of, write_recipe, write_shards
 
+from lmtrain.cli import main as lmtrain
 from lmtrain.config import Resources
 from lmtrain.manifest import Artifact
 from lmtrain.pretraining.__main__ import main
@@ -118,3 +119,18 @@ def test_asked_to_end_it_saves_and_the_same_command_goes_on(tmp_path, lines, num
     assert code == 0, err
     assert err.count("goes on from step") == 1
     assert Artifact(out.removeprefix("model: ").strip()).stats["steps"] == 1500
+
+
+def test_a_profile_needs_shards_and_leaves_a_trace_and_no_artifact(tmp_path, lines):
+    recipe, root = write_recipe(tmp_path, workers=1), str(tmp_path / "runs")
+    arguments = ["profile", str(recipe), "--output", str(tmp_path / "traces"), "--steps", "2"]
+    refused = CliRunner().invoke(lmtrain, arguments, catch_exceptions=False)
+    assert refused.exit_code == 2
+    assert "run `lmtrain tokenize" in refused.stderr
+    write_shards(recipe, root, lines["zh"])
+    done = CliRunner().invoke(lmtrain, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    trace = tmp_path / "traces" / "trace-rank-0.json.gz"
+    assert trace.is_file()
+    assert f"trace: {trace} (open it at https://ui.perfetto.dev" in done.stdout
+    assert not Path(root, "model").exists()
