@@ -28,14 +28,13 @@ def table(found: Estimate, device: Device, workers: int, mfu: float, source: str
     offloads = not any(choice.fits and not choice.offload for choice in found.choices)
     shown = [choice for choice in found.choices if offloads or not choice.offload]
     rows = [HEADER, *(_row(choice, choice is found.best) for choice in shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < 4 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+    columns = [
+        [cell.ljust(width) if index < 4 else cell.rjust(width) for cell in column]
+        for index, column in enumerate(zip(*rows, strict=True))
+        if offloads or HEADER[index] not in ("offload", "on host")
+        for width in [max(map(len, column))]
+    ]
+    lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     return "\n".join([*_told(found, device, workers, mfu, source), "", *lines, "", *_advice(found, device)])
 
 

@@ -19,7 +19,7 @@ from lmtrain.tokenization.files import with_files_digest
 from lmtrain.watch import TerminalWatch
 
 GPU_MFU = 0.35, "published: 33 to 39 % of torchtitan's 8 B Llama on H100; set --mfu where you know better"
-CPU_MFU = 0.5, "a guess; what a training reaches stands in its metrics: set --mfu to that"
+CPU_MFU = 0.2, "seen without compilation on 2 busy cores; a training's metrics tell what yours reaches"
 
 
 @click.command()

@@ -14,14 +14,15 @@ from lmtrain.training.process import Process
 from lmtrain.training.profiling import PARTS, WARMUP_STEPS, Profiled, new_profiler, seen, told
 
 
-@pytest.fixture
-def profiled(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory):
     """A profile of three steps."""
+    folder = tmp_path_factory.mktemp("profiled")
     profiler = new_profiler(3, torch.device("cpu"))
     process = Profiled(profiler=profiler)
     with profiler:
-        trainer(tmp_path, process, "ddp", "muon", steps=WARMUP_STEPS + 3).run()
-    return seen(profiler, 3, process.device, tmp_path / "traces")
+        trainer(folder, process, "ddp", "muon", steps=WARMUP_STEPS + 3).run()
+    return seen(profiler, 3, process.device, folder / "traces")
 
 
 def test_the_trace_holds_the_spans_of_steps_and_the_operators(profiled):
