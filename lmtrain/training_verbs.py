@@ -130,6 +130,7 @@ def profile(recipe: str, root: str | None, output: str, steps: int) -> None:
         )
     finally:
         watch.close()
-    for text in import_module("lmtrain.training.profiling").told(seen):
+    profiling = import_module("lmtrain.training.profiling")
+    for text in profiling.told(seen):
         click.echo(text)
-    click.echo(f"trace: {seen.trace} (open it at https://ui.perfetto.dev or in chrome://tracing)")
+    click.echo(f"trace: {seen.trace} ({profiling.OPENING})")

@@ -11,7 +11,9 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,9 +25,11 @@ from lmtrain.errors import CancelledError, LmtrainError
 from lmtrain.pretraining.work import pretrained
 from lmtrain.pretraining.worker import train
 from lmtrain.training.process import Process, torchrun_process
+from lmtrain.training.profiling import OPENING, told
 from lmtrain.watch import TerminalWatch
 
 INTERRUPTED = 130
+PROFILED_STEPS = 5
 LEADER_HAS_TOLD = "lmtrain/leader-has-told"
 LEADER_TELLS_WITHIN_SECONDS = 2
 
@@ -33,8 +37,10 @@ LEADER_TELLS_WITHIN_SECONDS = 2
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--root", metavar="URL", help="Where artifacts are and go, instead of the recipe's root.")
-def main(recipe: str, root: str | None) -> None:
+@click.option("--profile", "folder", metavar="DIR", help="Only trace a few steps, a file for each process.")
+def main(recipe: str, root: str | None, folder: str | None) -> None:
     """Pretrain the model of RECIPE in the processes that torchrun started."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer tells of its own start and end
     logging.basicConfig(level=logging.WARNING, format="  %(message)s")
     leads = os.environ.get("RANK", "0") == "0"
     watch = TerminalWatch("pretrain")
@@ -44,7 +50,8 @@ def main(recipe: str, root: str | None) -> None:
         process = torchrun_process(
             _told_to(watch, leads), resources.collective_timeout_seconds, resources.device
         )
-        url = _pretrain(lambda: _planned(loaded, recipe), process)
+        planned = partial(_planned, loaded, recipe)
+        lines = _profile(planned, process, Path(folder)) if folder else _pretrain(planned, process)
     except (KeyboardInterrupt, CancelledError):
         watch.close()
         if leads:
@@ -58,16 +65,16 @@ def main(recipe: str, root: str | None) -> None:
         watch.close()
         if dist.is_initialized():
             dist.destroy_process_group()
-    if url:
-        click.echo(f"model: {url}")
+    for line in lines:
+        click.echo(line)
 
 
 def _told_to(watch: TerminalWatch, leads: bool) -> Callable[[str, dict[str, Any]], None]:
     """Return what shows all that the leading process tells, and the warnings of the others."""
 
-    def tell(kind: str, told: dict[str, Any]) -> None:
-        if leads or (kind == "log" and told["level"] >= logging.WARNING):
-            getattr(watch, kind)(**told)
+    def tell(kind: str, payload: dict[str, Any]) -> None:
+        if leads or (kind == "log" and payload["level"] >= logging.WARNING):
+            getattr(watch, kind)(**payload)
 
     return tell
 
@@ -90,12 +97,33 @@ def _tell_error(error: LmtrainError, leads: bool) -> None:
             click.echo(line.replace("lmtrain:", f"lmtrain: [rank {dist.get_rank()}]", 1), err=True)
 
 
-def _pretrain(planned: Callable[[], tuple[dict[str, Any], Any, str, Any]], process: Process) -> str | None:
-    """Train; return the URL of the manifest on the leading process.
+Planned = Callable[[], tuple[dict[str, Any], Any, str, Any]]
+"""Returns inputs, config, root and resources; called where the root is looked at, on the leading process."""
+
+
+def _profile(planned: Planned, process: Process, folder: Path) -> list[str]:
+    """Trace a few steps on all processes; return what there is to tell on the leading one."""
+    given: Any = 2
+    try:
+        if process.leads:
+            given = planned()
+    finally:
+        given = _from_leader(process, given)
+    if isinstance(given, int):
+        sys.exit(given)
+    inputs, config, _, resources = given
+    torch.set_num_threads(resources.threads_per_worker)
+    tracing = import_module("lmtrain.pretraining.tracing")
+    seen = tracing.trace_steps(inputs, config, resources, process, PROFILED_STEPS, folder)
+    trace = f"trace: {seen.trace}, and beside it one of each other process ({OPENING})"
+    return [*told(seen), trace] if process.leads else []
+
+
+def _pretrain(planned: Planned, process: Process) -> list[str]:
+    """Train; return what there is to tell on the leading process.
 
     Args:
-        planned: returns inputs, config, root and resources; called on the leading process, which alone
-            looks at the root.
+        planned: what is trained.
         process: this one.
 
     Raises:
@@ -103,7 +131,7 @@ def _pretrain(planned: Callable[[], tuple[dict[str, Any], Any, str, Any]], proce
     """
     if not process.leads:
         _follow(process)
-        return None
+        return []
     awaited = process.world > 1
 
     def trains(spec: dict[str, Any], attempt: Attempt) -> Built:
@@ -126,7 +154,7 @@ def _pretrain(planned: Callable[[], tuple[dict[str, Any], Any, str, Any]], proce
     finally:
         if awaited:  # there is nothing to train on: nobody may wait for it
             _from_leader(process, outcome)
-    return url
+    return [f"model: {url}"]
 
 
 def _follow(process: Process) -> None:

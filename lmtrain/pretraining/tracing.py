@@ -1,5 +1,6 @@
 """A few steps of a pretraining under a profiler; nothing of them is kept but the trace."""
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def trace_steps(
         steps: to trace, after `WARMUP_STEPS` that aren't.
         folder: where the trace goes.
     """
+    resources = resources.model_copy(update={"checkpoint_seconds": math.inf})
     profiler = new_profiler(steps, process.device)
     profiled = Profiled(process.rank, process.world, process.device, process.tell, profiler=profiler)
     with tempfile.TemporaryDirectory(prefix="lmtrain-profile-") as scratch:

@@ -19,7 +19,9 @@ WARMUP_STEPS = 3
 PARTS = ("data", "forward", "backward", "optimizer")
 OPERATORS_SHOWN = 15
 
-NO_OPERATORS = ("lmtrain/", "ProfilerStep", "Optimizer.")
+OPENING = "open it at https://ui.perfetto.dev or in chrome://tracing"
+
+NO_OPERATORS = ("lmtrain/", "ProfilerStep", "Optimizer.", "FSDP::", "autograd::")
 """How the names of spans begin that hold operators."""
 
 COLLECTIVES = ("gloo:", "nccl:")
