@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy
+from lmtrain.objectives.packed import stacked
 
 
 class CausalLM:
@@ -23,7 +24,7 @@ class CausalLM:
         """Stack packed rows.
 
         Args:
-            rows: packed rows of T + 1 tokens (`lmtrain.training.packing.PackedRow`).
+            rows: packed rows of one width (`lmtrain.objectives.packed.PackedRow`, or a batch of them).
             indices: not used; nothing here is random.
             epochs: not used.
             seed: not used.
@@ -31,14 +32,12 @@ class CausalLM:
         Returns:
             `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T).
         """
-        tokens = np.stack([row.tokens for row in rows])
-        document = np.stack([row.document for row in rows])
-        inputs, labels = tokens[:, :-1], tokens[:, 1:]
+        given = stacked(rows)
         batch = {
-            "input_ids": np.where(inputs < 0, self.pad, inputs),
-            "labels": np.where((labels < 0) | (inputs < 0), IGNORED, labels),
-            "position_ids": _positions(document),
-            "document": document,
+            "input_ids": np.where(given.inputs < 0, self.pad, given.inputs),
+            "labels": np.where((given.targets < 0) | (given.inputs < 0), IGNORED, given.targets),
+            "position_ids": _positions(given.document),
+            "document": given.document,
         }
         return {name: torch.from_numpy(value) for name, value in batch.items()}
 

@@ -11,7 +11,7 @@ import torch
 
 from lmtrain.objectives.base import IGNORED, Batch, Objective
 from lmtrain.training.job import Rows
-from lmtrain.training.order import DataOrder, rank_slice
+from lmtrain.training.order import DataOrder, order_of, rank_slice
 from lmtrain.training.process import Process
 
 
@@ -23,7 +23,13 @@ class Loader:
     """
 
     def __init__(
-        self, rows: Rows, objective: Objective, seed: int, micro_batch_size: int, process: Process
+        self,
+        rows: Rows,
+        objective: Objective,
+        seed: int,
+        micro_batch_size: int,
+        process: Process,
+        order: DataOrder | None = None,
     ) -> None:
         """Load rows for an objective.
 
@@ -33,13 +39,14 @@ class Loader:
             seed: of the order, and of what is random in a row.
             micro_batch_size: rows in one forward pass.
             process: this worker.
+            order: of the rows; all of them epoch after epoch if there is none.
         """
         self.rows = rows
         self.objective = objective
         self.seed = seed
         self.micro_batch_size = micro_batch_size
         self.process = process
-        self.order = DataOrder(len(rows), seed, rows.lengths)
+        self.order = order or order_of(len(rows), seed, rows.lengths)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lmtrain-loader")
         self._ahead: tuple[tuple[int, int], Future[list[Batch]]] | None = None
 

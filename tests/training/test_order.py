@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtrain.training.order import DataOrder, permute, rank_slice
+from lmtrain.training.order import BucketedOrder, PermutedOrder, permute, rank_slice
 
 
 @settings(max_examples=40, deadline=None)
@@ -26,7 +26,7 @@ def test_a_permutation_is_not_close_to_the_identity():
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_any_batch_size_reads_the_same_rows(batch):
-    order = DataOrder(rows=50, seed=3)
+    order = PermutedOrder(rows=50, seed=3)
     whole = order.at(0, 128)[1]
     parts = np.concatenate([order.at(start, min(start + batch, 128))[1] for start in range(0, 128, batch)])
     assert (whole == parts).all()
@@ -36,7 +36,7 @@ def test_any_batch_size_reads_the_same_rows(batch):
 
 def test_rows_of_like_length_stand_together_and_none_is_lost():
     lengths = np.random.default_rng(0).integers(1, 500, size=5000)
-    order = DataOrder(rows=5000, seed=0, lengths=lengths)
+    order = BucketedOrder(lengths, seed=0)
     rows = order.at(0, 5000)[1]
     assert sorted(rows) == list(range(5000))
     spread = np.mean([np.ptp(lengths[rows[start : start + 32]]) for start in range(0, 4000, 32)])

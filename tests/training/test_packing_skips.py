@@ -94,5 +94,5 @@ def test_a_source_that_loses_everything_has_no_rows(tmp_path):
 
 def test_the_ids_of_documents_are_looked_at_only_where_some_are_skipped(tmp_path, monkeypatch):
     paths = written(tmp_path, [[("one", [1, 2])]])
-    monkeypatch.setattr("lmtrain.training.packing.pc.is_in", lambda *_: pytest.fail("it was looked at"))
+    monkeypatch.setattr("lmtrain.training.shards.pc.is_in", lambda *_: pytest.fail("it was looked at"))
     assert len(PackedRows(paths, 4, END)) == 1
