@@ -66,8 +66,9 @@ def plan_of(slots: np.ndarray, row_tokens: int) -> Plan:
             _write(path, planned(slots, row_tokens))
             pieces = _opened(path, slots, row_tokens)
     assert pieces is not None, "just written"
-    rows = int(pieces[-1, 2]) + 1 if len(pieces) else 0
-    return Plan(pieces, np.searchsorted(pieces[:, 2], np.arange(rows + 1)))
+    row = pieces[:, 2]
+    begins = np.flatnonzero(row[1:] != row[:-1]) + 1
+    return Plan(pieces, np.concatenate([[0] if len(row) else [], begins, [len(row)]]).astype(np.int64))
 
 
 def _opened(path: Path, slots: np.ndarray, row_tokens: int) -> np.ndarray | None:
@@ -79,11 +80,9 @@ def _opened(path: Path, slots: np.ndarray, row_tokens: int) -> np.ndarray | None
     except (ValueError, EOFError, OSError) as error:
         logger.warning("%s is damaged and is made again: %s", path, error)
         return None
-    firsts = np.cumsum(-(-slots // row_tokens)) + 0
-    total = int(firsts[-1]) if len(firsts) else 0
-    firsts -= -(-slots // row_tokens)
-    fits = pieces.dtype == np.uint32 and pieces.shape == (total, 3)
-    if not fits or not _is_whole(pieces, slots, firsts, row_tokens):
+    parts = -(-slots // row_tokens)
+    fits = pieces.dtype == np.uint32 and pieces.shape == (parts.sum(), 3)
+    if not fits or not _is_whole(pieces, slots, np.cumsum(parts) - parts, row_tokens):
         logger.warning("%s is damaged and is made again", path)
         return None
     return pieces

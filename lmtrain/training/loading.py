@@ -7,6 +7,7 @@ difference whether it was made ahead, or again after a stop.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import torch
 
 from lmtrain.objectives.base import IGNORED, Batch, Objective
@@ -90,11 +91,14 @@ class Loader:
     def _made(self, start: int, size: int) -> list[Batch]:
         low, high = self._slice(start, size)
         most, micro = -(-size // self.process.world), self.micro_batch_size
-        return [self._batch(begin, min(begin + micro, high)) for begin in range(low, low + most, micro)]
+        epochs, indices = self.order.at(low, high)
+        cuts = range(0, most, micro)
+        return [self._batch(epochs[cut : cut + micro], indices[cut : cut + micro]) for cut in cuts]
 
-    def _batch(self, begin: int, end: int) -> Batch:
-        empty = begin >= end
-        epochs, indices = self.order.at(0, 1) if empty else self.order.at(begin, end)
+    def _batch(self, epochs: np.ndarray, indices: np.ndarray) -> Batch:
+        empty = not len(indices)
+        if empty:
+            epochs, indices = self.order.at(0, 1)
         batch = self.objective.collate(self.rows.take(indices), indices, epochs, self.seed)
         if empty:
             batch["labels"] = torch.full_like(batch["labels"], IGNORED)

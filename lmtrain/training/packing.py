@@ -93,7 +93,7 @@ class _BestFit:
 
     def segments(self, rows: np.ndarray) -> Segments:
         row, piece = _ranges(self.plan.starts[rows], self.plan.starts[rows + 1])
-        document, part = (column.astype(np.int64) for column in self.plan.pieces[piece].T)
+        document, part = (column.astype(np.int64) for column in self.plan.pieces[piece, :2].T)
         first = part * self.row_tokens
         return Segments(row, document, first, np.minimum(self.slots[document] - first, self.row_tokens))
 
