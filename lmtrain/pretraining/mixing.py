@@ -112,11 +112,12 @@ def rows_in_block(weights: dict[str, float], sources: Sequence[str]) -> list[int
 
 
 def _check_caps(config: PretrainConfig, rows: PackedRows, order: MixedOrder) -> None:
-    caps = np.array([_cap(config.mixing, source) for source in rows.sources])
+    caps = [_cap(config.mixing, source) for source in rows.sources]
     own = np.diff(rows.first_row)
+    most = np.array([cap * many if many else 0.0 for cap, many in zip(caps, own.tolist(), strict=True)])
 
     def exceeded(steps: int) -> np.ndarray:
-        return np.flatnonzero(order.seen(rows_before(steps, steps, config)) > caps * own)
+        return np.flatnonzero(order.seen(rows_before(steps, steps, config)) > most)
 
     places = exceeded(config.max_steps)
     if not len(places):

@@ -218,6 +218,7 @@ def write_shard(rows: Range, shared: Shared, output: ShardOutput) -> None:
         "documents": table.num_rows,
         "tokens": int(_list_lengths(table).sum()),
         "bytes": int(pc.sum(table["bytes"]).as_py() or 0),
+        "largest_id": int(pc.max(pc.list_flatten(table["input_ids"])).as_py() or 0),
     }
 
 
@@ -234,6 +235,7 @@ def _totals(written: list[ShardResult]) -> dict[str, Any]:
             row = totals[f"by_{axis}"].setdefault(result.stats[axis], dict.fromkeys(counted, 0))
             for name in counted:
                 row[name] += result.stats[name]
+    totals["largest_id"] = max((result.stats.get("largest_id", 0) for result in written), default=0)
     rows = totals["by_split"].values()
     totals["bytes_per_token"] = round(
         sum(row["bytes"] for row in rows) / sum(row["tokens"] for row in rows), 4

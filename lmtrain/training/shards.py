@@ -57,7 +57,7 @@ class _Shard:
         whole = mapped.read_buffer(mapped.size())
         try:
             table = pa.ipc.open_stream(pa.BufferReader(whole)).read_all()
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             told = " ".join(str(error).split())
             raise CorruptArtifactError(
                 f"{path} isn't a whole Arrow stream ({told}): delete it and run again"
