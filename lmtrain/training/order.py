@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from lmtrain.text.kernels import kernel
+
 POOL = 4096
 RUN = 32
 BLOCK = 1024
@@ -52,19 +54,31 @@ def permute(indices: np.ndarray, size: int, seed: int, epoch: int) -> np.ndarray
         Shape (n,), int64.
     """
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << half) - 1)
     keys = mix(
         np.arange(ROUNDS, dtype=np.uint64) + mix(np.array([seed * 0x9E3779B97F4A7C15 % 2**64 ^ epoch]))
     )
-    values = np.asarray(indices, dtype=np.uint64).copy()
-    outside = np.ones(len(values), dtype=bool)
-    while outside.any():
-        left, right = values[outside] >> np.uint64(half), values[outside] & mask
-        for key in keys:
-            left, right = right, left ^ (mix(right + key) & mask)
-        values[outside] = (left << np.uint64(half)) | right
-        outside = values >= np.uint64(size)
+    values = np.array(indices, dtype=np.uint64)
+    _scramble(values, np.uint64(half), np.uint64(size), keys)
     return values.astype(np.int64)
+
+
+@kernel
+def _scramble(values: np.ndarray, half: int, size: int, keys: np.ndarray) -> None:
+    """Put each value through the rounds until it falls inside; all are uint64, `mix` is written out."""
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    for index in range(len(values)):
+        value = values[index]
+        outside = True
+        while outside:
+            left, right = value >> half, value & mask
+            for key in keys:
+                mixed = right + key
+                mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                left, right = right, left ^ ((mixed ^ (mixed >> np.uint64(31))) & mask)
+            value = (left << half) | right
+            outside = value >= size
+        values[index] = value
 
 
 def _permuted(cursor: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

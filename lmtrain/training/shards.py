@@ -38,8 +38,7 @@ class Segments:
     def before(self, values: np.ndarray) -> np.ndarray:
         """Return the sum of a value over the earlier segments of each segment's row."""
         sums = np.cumsum(values) - values
-        begins = np.flatnonzero(np.diff(self.row, prepend=-1))
-        return sums - np.repeat(sums[begins], np.diff(begins, append=len(sums)))
+        return sums - sums[np.searchsorted(self.row, self.row)]
 
 
 class _Shard:
@@ -147,10 +146,8 @@ class SourceTokens:
         to = rows[segments.row] * width + segments.before(segments.count)
         shards = np.searchsorted(self._first, segments.document, side="right") - 1
         largest = self.end
-        by_shard = np.argsort(shards, kind="stable")
-        cuts = np.flatnonzero(np.diff(shards[by_shard], prepend=-1))
-        for chosen in np.split(by_shard, cuts[1:]) if len(cuts) else ():
-            index = int(shards[chosen[0]])
+        for index in np.unique(shards).tolist():
+            chosen = np.flatnonzero(shards == index)
             own, shard = segments.document[chosen] - self._first[index], self.shards[index]
             spans = (shard.places[own], shard.lengths[own], segments.first[chosen], segments.count[chosen])
             largest = max(
