@@ -29,7 +29,8 @@ ROWS_AT_ONCE = 1 << 20
 """Places of an order that are worked out at once."""
 
 OF_THE_ORDER = (
-    "row_tokens", "packing", "mixing", "seed", "max_steps", "train_batch_size", "batch_ramp_ratio", "batch_ramp_start",
+    "row_tokens", "packing", "mixing", "seed",
+    "max_steps", "train_batch_size", "batch_ramp_ratio", "batch_ramp_start",
 )  # fmt: skip
 """Fields of a pretraining that decide which rows it reads."""
 

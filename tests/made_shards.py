@@ -1,5 +1,6 @@
 """Token shards of a few documents, in which no two tokens are alike, and what their rows must hold."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,7 @@ def pairs_of(shards: Shards) -> list[tuple[int, int]]:
     found = []
     for part in shards:
         for _, tokens in part:
-            framed = [END, *tokens, END]
-            found += zip(framed[:-1], framed[1:], strict=True)
+            found += pairwise([END, *tokens, END])
     return sorted(found)
 
 

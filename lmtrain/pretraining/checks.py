@@ -33,20 +33,21 @@ def check_inputs(shards: Artifact, tokenizer: Artifact) -> None:
     for given in made_with:
         if given.digest != own.digest:
             raise StageError(
-                f"the shards {shards.address.folder} were made with {given.url.removesuffix('/manifest.json')}, "
-                f"not with the tokenizer {own.folder}: tokenize with it, or train with theirs"
+                f"the shards {shards.address.folder} were made with "
+                f"{given.url.removesuffix('/manifest.json')}, not with the tokenizer {own.folder}: tokenize "
+                "with it, or train with theirs"
             )
         now = hashlib.sha256(storage.read_bytes(tokenizer.url)).hexdigest()
         if given.manifest_sha256 != now and not _repeatable(tokenizer.manifest.config):
             raise StageError(
-                f"the tokenizer {own.folder} was made again after the shards {shards.address.folder}, and its "
-                "training never gives the same twice: delete the folder of the shards and run again"
+                f"the tokenizer {own.folder} was made again after the shards {shards.address.folder}, and "
+                "its training never gives the same twice: delete the folder of the shards and run again"
             )
     largest, entries = shards.stats.get("largest_id"), tokenizer.stats.get("vocab_size")
     if largest is not None and entries is not None and largest >= entries:
         raise StageError(
-            f"the shards {shards.address.folder} hold token {largest}, but the vocabulary of {own.folder} has "
-            f"{entries} entries: tokenize with it"
+            f"the shards {shards.address.folder} hold token {largest}, but the vocabulary of {own.folder} "
+            f"has {entries} entries: tokenize with it"
         )
 
 
@@ -111,6 +112,6 @@ def end_of(tokenizer: Any, folder: str | Path) -> int:
         if isinstance(found, int):
             return found
     raise StageError(
-        f"the tokenizer {folder} has neither an end token nor a separator, which documents are told apart by: "
-        "name one as eos_token in its tokenizer_config.json"
+        f"the tokenizer {folder} has neither an end token nor a separator, which documents are told apart "
+        "by: name one as eos_token in its tokenizer_config.json"
     )

@@ -64,8 +64,8 @@ class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
     row_tokens: int = Field(default=512, ge=8, le=1 << 20, description="Tokens in a packed row.")
     packing: Literal["concatenate", "best_fit", "none"] = Field(
         default="concatenate",
-        description="How documents become rows: concatenate joins them and cuts anywhere; best_fit keeps them "
-        "whole where they fit; none gives each a row of its own, those of like length together.",
+        description="How documents become rows: concatenate joins them and cuts anywhere; best_fit keeps "
+        "them whole where they fit; none gives each a row of its own, those of like length together.",
     )
     mixing: MixingConfig = MixingConfig()
     max_steps: int = Field(default=600, ge=1, description="Optimizer steps.")

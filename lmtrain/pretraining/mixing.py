@@ -29,9 +29,7 @@ def training_order(config: PretrainConfig, rows: PackedRows) -> DataOrder:
     if config.mixing == MixingConfig():
         return order_of(len(rows), config.seed, rows.lengths)
     check_names(config.mixing, rows.sources)
-    tokens = {
-        source: one.tokens + len(one) for source, one in zip(rows.sources, rows.tokens, strict=True)
-    }
+    tokens = {source: one.tokens + len(one) for source, one in zip(rows.sources, rows.tokens, strict=True)}
     counts = rows_in_block(weights(config.mixing, tokens), rows.sources)
     order = MixedOrder(rows.first_row, counts, config.seed, rows.lengths)
     _check_caps(config, rows, order)
@@ -75,8 +73,8 @@ def weights(config: MixingConfig, tokens: dict[str, int]) -> dict[str, float]:
     for given in config.sources:
         if given.weight and not tokens[given.source]:
             raise RecipeError(
-                f"pretrain.mixing.sources: {given.source!r} has weight {given.weight:g}, but no tokens in the "
-                "training split: leave it out, or set its weight to 0"
+                f"pretrain.mixing.sources: {given.source!r} has weight {given.weight:g}, but no tokens in "
+                "the training split: leave it out, or set its weight to 0"
             )
         if given.weight is not None:
             found[given.source] = given.weight
@@ -104,9 +102,9 @@ def rows_in_block(weights: dict[str, float], sources: Sequence[str]) -> list[int
     for source, count in zip(sources, counts, strict=True):
         if weights[source] and not count:
             raise RecipeError(
-                f"pretrain.mixing.sources: {source!r} with weight {weights[source]:.3g} of {float(total):.3g} "
-                f"has no row in {BLOCK:,}: give it at least {1.01 * float(total) / BLOCK:.2g}, "
-                "or 0 to leave it out"
+                f"pretrain.mixing.sources: {source!r} with weight {weights[source]:.3g} of "
+                f"{float(total):.3g} has no row in {BLOCK:,}: "
+                f"give it at least {1.01 * float(total) / BLOCK:.2g}, or 0 to leave it out"
             )
     return counts
 

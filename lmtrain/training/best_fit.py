@@ -72,7 +72,7 @@ def plan_of(slots: np.ndarray, row_tokens: int) -> Plan:
 
 
 def _opened(path: Path, slots: np.ndarray, row_tokens: int) -> np.ndarray | None:
-    """Return the pieces of a plan's file; None where there is none, or one in which not all is in its place."""
+    """Return the pieces of a plan's file; None where there is none, or not each in its place."""
     try:
         pieces = np.load(path, mmap_mode="r")
     except FileNotFoundError:
@@ -189,7 +189,11 @@ def _is_whole(pieces: np.ndarray, slots: np.ndarray, firsts: np.ndarray, row_tok
     seen = np.zeros(len(pieces), dtype=np.bool_)
     before, used = np.int64(-1), np.int64(0)
     for index in range(len(pieces)):
-        document, part, row = np.int64(pieces[index, 0]), np.int64(pieces[index, 1]), np.int64(pieces[index, 2])
+        document, part, row = (
+            np.int64(pieces[index, 0]),
+            np.int64(pieces[index, 1]),
+            np.int64(pieces[index, 2]),
+        )
         if document >= len(slots) or part * row_tokens >= slots[document]:
             return False
         place = firsts[document] + part

@@ -150,9 +150,7 @@ class SourceTokens:
             chosen = np.flatnonzero(shards == index)
             own, shard = segments.document[chosen] - self._first[index], self.shards[index]
             spans = (shard.places[own], shard.lengths[own], segments.first[chosen], segments.count[chosen])
-            largest = max(
-                largest, _copy(shard.words, *spans, to[chosen], number[chosen], self.end, *flat)
-            )
+            largest = max(largest, _copy(shard.words, *spans, to[chosen], number[chosen], self.end, *flat))
         used = np.bincount(segments.row, weights=segments.count, minlength=len(rows)).astype(np.int64)
         numbers = np.bincount(segments.row, minlength=len(rows))
         _pad(rows * width, used, numbers, width, *flat)

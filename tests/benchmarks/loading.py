@@ -52,7 +52,10 @@ def shards_of(texts: list[str], folder: Path) -> dict[str, list[Path]]:
     tokenizer = train(iter(texts), TokenizerSettings(vocab_size=VOCABULARY))
     encoded = [one.ids for one in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     paths: dict[str, list[Path]] = {}
-    for source, chosen in (("large", [n for n in range(len(texts)) if n % 4]), ("small", range(0, len(texts), 4))):
+    for source, chosen in (
+        ("large", [n for n in range(len(texts)) if n % 4]),
+        ("small", range(0, len(texts), 4)),
+    ):
         for low in range(0, len(chosen), SHARD_DOCUMENTS):
             numbers = chosen[low : low + SHARD_DOCUMENTS]
             columns = {
@@ -137,7 +140,9 @@ def measure(corpus: str, options: argparse.Namespace) -> Iterator[Row]:
         paths = shards_of(texts, Path(folder))
         for row_tokens in (512, 2048):
             for kind, settings in KINDS.items():
-                yield from _rows(f"{kind}, rows of {row_tokens}, {corpus}", paths, row_tokens, settings, options)
+                yield from _rows(
+                    f"{kind}, rows of {row_tokens}, {corpus}", paths, row_tokens, settings, options
+                )
 
 
 def _rows(

@@ -1,11 +1,14 @@
 """Shards, tokenizers and models that are damaged or don't belong together: one clear line before any step."""
 
+import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_shards import END, write_shard
 from tiny_line import CONTEXT, Line, artifact, split_of, tiny_config, train_tokenizer
 
 from lmtrain.building import Attempt, Built
@@ -19,6 +22,7 @@ from lmtrain.pretraining.worker import train
 from lmtrain.schemas import SPLITS, shard_schema
 from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig
 from lmtrain.training.loop import Trainer
+from lmtrain.training.packing import PackedRows
 from lmtrain.training.process import Process
 
 CONFIG = PretrainConfig(
@@ -74,7 +78,9 @@ def flip(path: Path) -> None:
 def test_a_flipped_bit_in_a_shard_is_found_by_its_checksum(own_line):
     path, _ = shard_of(own_line)
     flip(path)
-    with pytest.raises(CorruptArtifactError, match=f"{path.name} isn't what its manifest says") as raised:
+    with pytest.raises(
+        CorruptArtifactError, match=re.escape(f"{path.name} isn't what its manifest says")
+    ) as raised:
         trained(own_line)
     assert "\n" not in str(raised.value)
 
@@ -98,10 +104,6 @@ def test_a_worker_that_lacks_a_shard_names_it_too(own_line, damage):
 
 
 def test_a_stream_that_ends_early_is_refused_even_where_its_checksum_is_right(tmp_path):
-    from made_shards import END, write_shard
-
-    from lmtrain.training.packing import PackedRows
-
     path = write_shard(tmp_path / "cut.arrow", [("a", [*range(1, 200)])] * 4, batch_rows=1)
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(CorruptArtifactError, match=r"cut\.arrow isn't a whole Arrow stream"):
@@ -145,7 +147,7 @@ def test_a_tokenizer_that_did_not_make_the_shards_is_refused(own_line):
     foreign = other_tokenizer(own_line, TokenizerConfig(vocab_size=400))
     inputs = {"shards": [own_line.shards_url], "tokenizer": [foreign]}
     theirs = Artifact(own_line.tokenizer_url).address.folder
-    with pytest.raises(StageError, match=f"were made with {theirs}, not with the tokenizer .*bpe-400"):
+    with pytest.raises(StageError, match=rf"were made with {theirs}, not with the tokenizer .*bpe-400"):
         pretrained(inputs, CONFIG, own_line.root, not_launched)
 
 
@@ -156,18 +158,18 @@ def test_a_tokenizer_made_again_is_refused_unless_it_comes_out_the_same(own_line
     check_inputs(shards, Artifact(url))
     manifest = Path(url)
     manifest.write_text(manifest.read_text().replace('"seconds"', ' "seconds"'))
-    if not refused:
-        return check_inputs(shards, Artifact(url))
-    with pytest.raises(StageError, match="was made again after the shards .* delete the folder"):
+    told = pytest.raises(StageError, match=r"was made again after the shards .* delete the folder")
+    with told if refused else nullcontext():
         check_inputs(shards, Artifact(url))
-    return None
 
 
 def test_shards_with_ids_beyond_the_vocabulary_are_refused(own_line):
     shards = Artifact(other_shards(own_line, own_line.tokenizer_url, largest=9000, largest_id=9000))
     tokenizer = Artifact(own_line.tokenizer_url)
     tokenizer.manifest.stats["vocab_size"] = len(own_line.tokenizer)
-    with pytest.raises(StageError, match=f"hold token 9000, but the vocabulary of .* {len(own_line.tokenizer)}"):
+    with pytest.raises(
+        StageError, match=f"hold token 9000, but the vocabulary of .* {len(own_line.tokenizer)}"
+    ):
         check_inputs(shards, tokenizer)
 
 
@@ -181,7 +183,9 @@ def test_ids_beyond_the_vocabulary_stop_a_training_before_its_first_step(own_lin
 def test_rows_longer_than_the_positions_of_a_model_are_refused(lines):
     shape = tiny_config(lines["en"].tokenizer)
     check_model(shape, len(lines["en"].tokenizer), CONTEXT)
-    with pytest.raises(RecipeError, match=r"pretrain\.row_tokens 33 is more than the 32 positions .* most 32"):
+    with pytest.raises(
+        RecipeError, match=r"pretrain\.row_tokens 33 is more than the 32 positions .* most 32"
+    ):
         check_model(shape, len(lines["en"].tokenizer), CONTEXT + 1)
 
 
@@ -228,9 +232,7 @@ def test_a_source_that_is_not_there_is_refused_before_workers_are_launched(own_l
 
 @pytest.mark.usefixtures("untrained")
 def test_a_cap_on_epochs_is_checked_before_the_first_step(own_line):
-    config = CONFIG.model_validate(
-        {**CONFIG.model_dump(), "max_steps": 500, "mixing": {"max_epochs": 2.0}}
-    )
+    config = CONFIG.model_validate({**CONFIG.model_dump(), "max_steps": 500, "mixing": {"max_epochs": 2.0}})
     with pytest.raises(LmtrainError, match=r"max_epochs of 'tale' is 2, but max_steps 500 would read"):
         trained(own_line, config)
 

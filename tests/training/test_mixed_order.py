@@ -1,4 +1,6 @@
-"""Sources by weight: blocks are exact, sources keep their own epochs, and nothing depends on where one starts."""
+"""Sources by weight: blocks are exact, sources keep epochs of their own, any cut reads the same rows."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def test_each_block_holds_as_many_rows_of_each_source_as_its_weight_says(lengths
 
 def test_the_kth_row_of_a_source_is_the_kth_of_its_own_passes():
     epochs, rows = MixedOrder(FIRST_ROW, COUNTS, 5).at(0, 4 * BLOCK)
-    for source, (low, high) in enumerate(zip(FIRST_ROW[:-1], FIRST_ROW[1:], strict=True)):
+    for source, (low, high) in enumerate(pairwise(FIRST_ROW)):
         here = sources_of(rows) == source
         seen = np.arange(here.sum())
         assert epochs[here].tolist() == (seen // (high - low)).tolist()
@@ -41,7 +43,7 @@ def test_any_cut_into_batches_reads_the_same_rows(sizes, start):
     order = MixedOrder(FIRST_ROW, COUNTS, 5)
     whole = order.at(start, start + sum(sizes))
     ends = np.cumsum([start, *sizes])
-    parts = [order.at(low, high) for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    parts = [order.at(low, high) for low, high in pairwise(ends)]
     for side in (0, 1):
         assert whole[side].tolist() == [value for part in parts for value in part[side].tolist()]
 

@@ -18,7 +18,9 @@ def by_definition(places: np.ndarray, size: int, seed: int, epoch: int) -> list[
     """A balanced Feistel network over at least log2(size) bits, walked on until it falls inside."""
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
-    keys = mix(np.arange(ROUNDS, dtype=np.uint64) + mix(np.array([seed * 0x9E3779B97F4A7C15 % 2**64 ^ epoch])))
+    keys = mix(
+        np.arange(ROUNDS, dtype=np.uint64) + mix(np.array([seed * 0x9E3779B97F4A7C15 % 2**64 ^ epoch]))
+    )
     found = []
     for place in places:
         value = np.uint64(place)
@@ -36,7 +38,9 @@ def by_definition(places: np.ndarray, size: int, seed: int, epoch: int) -> list[
 @pytest.mark.filterwarnings("ignore:overflow encountered")  # of scalars, on which the definition is written
 @settings(max_examples=30, deadline=None)
 @given(
-    size=st.one_of(st.integers(1, 300), st.integers(1, 2**40)), seed=st.integers(0, 2**40), epoch=st.integers(0, 9)
+    size=st.one_of(st.integers(1, 300), st.integers(1, 2**40)),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 9),
 )
 def test_the_permutation_is_that_of_its_definition(size, seed, epoch):
     places = np.unique(np.linspace(0, size - 1, 20).astype(np.int64))
