@@ -30,7 +30,7 @@ from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import with_digest as removals_with_digest
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.tokenization.config import TokenizerConfig
-from lmtrain.tokenization.existing import with_files_digest
+from lmtrain.tokenization.files import with_files_digest
 from lmtrain.watch import Watch
 
 STAGES = {

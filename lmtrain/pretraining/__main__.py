@@ -54,7 +54,7 @@ def _pretrain(recipe: str, root: str | None, process: Process) -> str | None:
     if not process.leads:
         given = _from_leader(process)
         if given is not None:
-            _train(*given, process)
+            _train(given, process)
         return None
     begun = False
 
@@ -63,9 +63,9 @@ def _pretrain(recipe: str, root: str | None, process: Process) -> str | None:
         result = attempt.finished("model")
         if result is None:
             begun = True
-            given = ({**spec, "attempt": attempt, "resources": resources}, resources.threads_per_worker)
-            _from_leader(process, given)
-            _train(*given, process)
+            whole = {**spec, "attempt": attempt, "resources": resources}
+            _from_leader(process, whole)
+            _train(whole, process)
             result = attempt.finished("model")
         assert result is not None, "this process recorded it"
         return Built(result.files, result.stats)
@@ -97,8 +97,8 @@ def _planned(recipe: str, root: str | None) -> tuple[dict[str, list[str]], Any, 
     return inputs, node.config, where, loaded.resources
 
 
-def _train(spec: dict[str, Any], threads: int, process: Process) -> None:
-    torch.set_num_threads(threads)
+def _train(spec: dict[str, Any], process: Process) -> None:
+    torch.set_num_threads(spec["resources"].threads_per_worker)
     train(spec, process)
 
 

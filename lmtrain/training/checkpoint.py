@@ -57,7 +57,7 @@ class Checkpoints:
     attempt: str
     process: Process
     kept: int = 2
-    _group: dist.ProcessGroup | None = field(default=None, init=False, repr=False)
+    _group: Any = field(default=None, init=False, repr=False)
     _writer: ThreadPoolExecutor = field(init=False, repr=False)
     _writing: Future | None = field(default=None, init=False, repr=False)
 

@@ -115,7 +115,7 @@ class Process:
             _store().set(_step_key(self.rank), str(step))
 
 
-def _store() -> dist.Store:
+def _store() -> Any:
     return dist.distributed_c10d._get_default_store()
 
 

@@ -32,7 +32,8 @@ def test_a_text_is_cut_and_its_label_numbered(tokenizer):
 
 
 def test_what_cannot_be_used_is_counted_by_reason(tokenizer):
-    examples = [{"text": "mean", "label": "a"}, {"text": "mean", "label": "c"}, {"text": "", "label": "a"}]
+    texts = [("mean", "a"), ("mean", "c"), ("", "a")]
+    examples = [{"id": str(index), "text": text, "label": label} for index, (text, label) in enumerate(texts)]
     rows = ExampleRows(examples, classifier(tokenizer).encode)
     assert len(rows) == 1
     assert rows.rejected == {"unknown_label": 1, "no_tokens": 1}

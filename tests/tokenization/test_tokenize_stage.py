@@ -17,7 +17,7 @@ from lmtrain.schemas import DOCUMENTS, document_id, row_key, split_of
 from lmtrain.text.segmentation import sentences
 from lmtrain.tokenization import stage, tokenizer_stage
 from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig, TokenizeSection
-from lmtrain.tokenization.existing import with_files_digest
+from lmtrain.tokenization.files import with_files_digest
 from lmtrain.watch import SilentWatch
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
