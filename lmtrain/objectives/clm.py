@@ -30,15 +30,19 @@ class CausalLM:
             seed: not used.
 
         Returns:
-            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T).
+            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T); where a row is
+            padded `attention_mask` too, 1 beside what isn't.
         """
         given = stacked(rows)
+        used = given.inputs >= 0
         batch = {
-            "input_ids": np.where(given.inputs < 0, self.pad, given.inputs),
-            "labels": np.where((given.targets < 0) | (given.inputs < 0), IGNORED, given.targets),
+            "input_ids": np.where(used, given.inputs, self.pad),
+            "labels": np.where(used & (given.targets >= 0), given.targets, IGNORED),
             "position_ids": _positions(given.document),
             "document": given.document,
         }
+        if not used.all():
+            batch["attention_mask"] = used.astype(np.int64)
         return {name: torch.from_numpy(value) for name, value in batch.items()}
 
     def targets(self, batch: Batch) -> int:

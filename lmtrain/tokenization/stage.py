@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -147,7 +147,7 @@ def _encoded(batch: pa.RecordBatch, tokenizer: Tokenizer, shared: Shared) -> pa.
         "license": batch["license"],
         "key": pa.array([row_key(one) for one in identities], pa.uint64()),
         "input_ids": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, width)),
-        "bytes": pc.binary_length(batch["text"]).cast(pa.int64()),
+        "bytes": pc.binary_length(cast("pa.LargeStringArray", batch["text"])).cast(pa.int64()),
     }
     if shared.starts:
         languages = strings(batch["language"])

@@ -55,7 +55,7 @@ def plan_of(slots: np.ndarray, row_tokens: int) -> Plan:
     """
     slots = np.ascontiguousarray(slots, dtype=np.int64)
     digest = hashlib.sha256(f"best fit {VERSION} {row_tokens}".encode())
-    digest.update(slots)
+    digest.update(slots.data)
     path = storage.cache_folder() / "plans" / f"best-fit-{digest.hexdigest()[:32]}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     # The lock is let go with the process that held it: one that dies half-way leaves no plan and no lock.

@@ -63,7 +63,7 @@ def permute(indices: np.ndarray, size: int, seed: int, epoch: int) -> np.ndarray
 
 
 @kernel
-def _scramble(values: np.ndarray, half: int, size: int, keys: np.ndarray) -> None:
+def _scramble(values: np.ndarray, half: np.uint64, size: np.uint64, keys: np.ndarray) -> None:
     """Put each value through the rounds until it falls inside; all are uint64, `mix` is written out."""
     mask = (np.uint64(1) << half) - np.uint64(1)
     for index in range(len(values)):

@@ -63,7 +63,7 @@ class _Shard:
             ) from error
         chunks = cast("list[pa.ListArray]", table["input_ids"].chunks)
         width = np.dtype(table.schema.field("input_ids").type.value_type.to_pandas_dtype())
-        self.words = np.frombuffer(whole, dtype=width, count=whole.size // width.itemsize)
+        self.words = np.frombuffer(memoryview(whole), dtype=width, count=whole.size // width.itemsize)
         bounds = [(_begin(chunk, whole, width.itemsize), chunk.offsets.to_numpy()) for chunk in chunks]
         nothing = np.empty(0, np.int64)
         self.places = np.concatenate([nothing, *(begin + offsets[:-1] for begin, offsets in bounds)])
@@ -141,8 +141,7 @@ class SourceTokens:
         """
         width = batch.inputs.shape[1]
         flat = [array.reshape(-1) for array in (batch.inputs, batch.targets, batch.document)]
-        ones = np.ones_like(segments.count)
-        number = segments.before(ones)
+        number = segments.before(np.ones_like(segments.count))
         to = rows[segments.row] * width + segments.before(segments.count)
         shards = np.searchsorted(self._first, segments.document, side="right") - 1
         largest = self.end
@@ -150,7 +149,8 @@ class SourceTokens:
             chosen = np.flatnonzero(shards == index)
             own, shard = segments.document[chosen] - self._first[index], self.shards[index]
             spans = (shard.places[own], shard.lengths[own], segments.first[chosen], segments.count[chosen])
-            largest = max(largest, _copy(shard.words, *spans, to[chosen], number[chosen], self.end, *flat))
+            seen = _copy(shard.words, *spans, to[chosen], number[chosen], self.end, *flat)
+            largest = max(largest, int(seen))
         used = np.bincount(segments.row, weights=segments.count, minlength=len(rows)).astype(np.int64)
         numbers = np.bincount(segments.row, minlength=len(rows))
         _pad(rows * width, used, numbers, width, *flat)
@@ -185,9 +185,9 @@ def _copy(
     inputs: np.ndarray,
     targets: np.ndarray,
     document: np.ndarray,
-) -> int:
+) -> np.int64:
     """Copy segments of one shard's documents to places of flat rows; return the largest token id."""
-    largest = 0
+    largest = np.int64(0)
     for index in range(len(places)):
         begin, begun, slots = to[index], first[index], count[index]
         opens = 1 if begun == 0 else 0
