@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from lmtrain import storage
+from lmtrain.errors import StorageError
 from lmtrain.text.kernels import kernel
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ def plan_of(slots: np.ndarray, row_tokens: int) -> Plan:
     Args:
         slots: of each document, shape (documents,), each at least one.
         row_tokens: T.
+
+    Raises:
+        StorageError: the plan can't be written.
     """
     slots = np.ascontiguousarray(slots, dtype=np.int64)
     digest = hashlib.sha256(f"best fit {VERSION} {row_tokens}".encode())
@@ -63,7 +67,13 @@ def plan_of(slots: np.ndarray, row_tokens: int) -> Plan:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pieces = _opened(path, slots, row_tokens)
         if pieces is None:
-            _write(path, planned(slots, row_tokens))
+            try:
+                _write(path, planned(slots, row_tokens))
+            except OSError as error:
+                raise StorageError(
+                    f"can't write the plan of best-fit packing to {path}: {error.strerror or error}: free "
+                    "some space there, or name another folder by LMTRAIN_CACHE"
+                ) from error
             pieces = _opened(path, slots, row_tokens)
     assert pieces is not None, "just written"
     row = pieces[:, 2]

@@ -46,8 +46,8 @@ class _Shard:
 
     Attributes:
         words: the file as token ids, what else it holds among them: nothing is copied.
-        places: of each document's first token in `words`, shape (documents,).
-        lengths: tokens of each document, shape (documents,).
+        places: of each document's first token in `words`, shape (documents,), int64.
+        lengths: tokens of each document, shape (documents,), int32.
     """
 
     def __init__(self, path: Path, skipped: Set[str]) -> None:
@@ -65,9 +65,9 @@ class _Shard:
         width = np.dtype(table.schema.field("input_ids").type.value_type.to_pandas_dtype())
         self.words = np.frombuffer(memoryview(whole), dtype=width, count=whole.size // width.itemsize)
         bounds = [(_begin(chunk, whole, width.itemsize), chunk.offsets.to_numpy()) for chunk in chunks]
-        nothing = np.empty(0, np.int64)
-        self.places = np.concatenate([nothing, *(begin + offsets[:-1] for begin, offsets in bounds)])
-        self.lengths = np.concatenate([nothing, *(np.diff(offsets) for _, offsets in bounds)])
+        places = [np.add(offsets[:-1], begin, dtype=np.int64) for begin, offsets in bounds]
+        self.places = np.concatenate([np.empty(0, np.int64), *places])
+        self.lengths = np.concatenate([np.empty(0, np.int32), *(np.diff(offsets) for _, offsets in bounds)])
         self.kept = _places_kept(table["id"], skipped)
         if self.kept is not None:
             self.places, self.lengths = self.places[self.kept], self.lengths[self.kept]
@@ -101,7 +101,7 @@ class SourceTokens:
     """All documents of one source, numbered over its shards in the manifest's order.
 
     Attributes:
-        slots: of each document, its tokens and one, shape (documents,).
+        slots: of each document, its tokens and one, shape (documents,), int32.
     """
 
     def __init__(self, paths: list[Path], end: int, skipped: Set[str] = frozenset()) -> None:

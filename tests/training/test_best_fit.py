@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtrain import storage
+from lmtrain.errors import StorageError
 from lmtrain.training import best_fit
 from lmtrain.training.best_fit import plan_of, planned
 
@@ -77,3 +78,16 @@ def test_a_damaged_plan_is_made_again_and_said(cache, caplog, damage):
         assert plan_of(SLOTS, 8).pieces.tolist() == first
     assert "is damaged and is made again" in caplog.text
     assert not list(cache.glob("*.tmp"))
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_of_a_plan(cache, monkeypatch):
+    def full(stream, pieces) -> None:
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(StorageError, match=r"No space left.*LMTRAIN_CACHE"):
+            plan_of(SLOTS, 8)
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+    assert plan_of(SLOTS, 8).rows == 5, "39 slots fill five rows of 8"
