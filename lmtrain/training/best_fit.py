@@ -61,24 +61,32 @@ def plan_of(slots: np.ndarray, row_tokens: int) -> Plan:
     digest = hashlib.sha256(f"best fit {VERSION} {row_tokens}".encode())
     digest.update(slots.data)
     path = storage.cache_folder() / "plans" / f"best-fit-{digest.hexdigest()[:32]}.npy"
+    pieces = _opened(path, slots, row_tokens)
+    if pieces is None:
+        try:
+            pieces = _made_once(path, slots, row_tokens)
+        except OSError as error:
+            raise StorageError(
+                f"can't write the plan of best-fit packing to {path}: {error.strerror or error}: free some "
+                "space there, or name another folder by LMTRAIN_CACHE"
+            ) from error
+    row = pieces[:, 2]
+    begins = np.flatnonzero(row[1:] != row[:-1]) + 1
+    return Plan(pieces, np.concatenate([[0] if len(row) else [], begins, [len(row)]]).astype(np.int64))
+
+
+def _made_once(path: Path, slots: np.ndarray, row_tokens: int) -> np.ndarray:
+    """Return the pieces of a plan's file, which one process makes while others wait for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The lock is let go with the process that held it: one that dies half-way leaves no plan and no lock.
+    # The lock is let go with the process that held it: one that dies half-way leaves neither plan nor lock.
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pieces = _opened(path, slots, row_tokens)
         if pieces is None:
-            try:
-                _write(path, planned(slots, row_tokens))
-            except OSError as error:
-                raise StorageError(
-                    f"can't write the plan of best-fit packing to {path}: {error.strerror or error}: free "
-                    "some space there, or name another folder by LMTRAIN_CACHE"
-                ) from error
+            _write(path, planned(slots, row_tokens))
             pieces = _opened(path, slots, row_tokens)
     assert pieces is not None, "just written"
-    row = pieces[:, 2]
-    begins = np.flatnonzero(row[1:] != row[:-1]) + 1
-    return Plan(pieces, np.concatenate([[0] if len(row) else [], begins, [len(row)]]).astype(np.int64))
+    return pieces
 
 
 def _opened(path: Path, slots: np.ndarray, row_tokens: int) -> np.ndarray | None:
