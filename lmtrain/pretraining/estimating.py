@@ -21,12 +21,12 @@ from lmtrain.config import Resources
 from lmtrain.modeling.build import new_causal_lm, parameter_count, repeated_layers
 from lmtrain.objectives import cross_entropy
 from lmtrain.objectives.base import Batch, Objective
+from lmtrain.objectives.packed import PackedRow
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.devices import Device
 from lmtrain.training.flops import flops_per_token, recomputed_flops_per_token
 from lmtrain.training.memory import StepMemory, pretended_workers, step_memory
-from lmtrain.training.packing import PackedRow
 from lmtrain.training.precision import Precision
 from lmtrain.training.recomputing import Recompute
 from lmtrain.training.schedule import batch_size

@@ -46,10 +46,10 @@ def test_a_deep_model_follows_in_a_line_from_shallow_ones(monkeypatch):
 
 
 def test_the_cheapest_that_fits_is_named_and_what_does_not_fit_is_not(monkeypatch):
-    traced = cache(partial(estimating._memory, device=DEVICES[0]))
-    monkeypatch.setattr(estimating, "_memory", lambda config, size, how, device: traced(config, size, how))
     workers = Resources(workers=4, micro_batch_size=1)
     large = SMALL.model_copy(update={"hidden_size": 512})
+    once = cache(partial(estimating._memory, large, 4096, device=DEVICES[0]))
+    monkeypatch.setattr(estimating, "_memory", lambda config, size, how, device: once(how))
     roomy = estimate(large, 4096, workers, Device("X", 1e12, 80e9), 0.4)
     assert roomy.best is not None
     assert (roomy.best.sharding, roomy.best.recompute, roomy.best.offload) == ("ddp", "none", False)

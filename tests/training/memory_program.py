@@ -14,11 +14,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from lmtrain.config import Resources
 from lmtrain.modeling.build import repeated_layers
 from lmtrain.objectives.clm import CausalLM
+from lmtrain.objectives.packed import PackedRow
 from lmtrain.training.config import TrainingConfig
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer
 from lmtrain.training.memory import LiveBytes
-from lmtrain.training.packing import PackedRow
 from lmtrain.training.process import Process, torchrun_process
 
 TOKENS = 128
