@@ -21,7 +21,7 @@ from lmtrain.pretraining.stage import build
 from lmtrain.watch import SilentWatch
 
 PROJECT = Path(__file__).parent.parent.parent
-WAIT_SECONDS = 90
+WAIT_SECONDS = 300
 
 
 def start(recipe: Path, *arguments: str) -> subprocess.Popen:
@@ -101,7 +101,7 @@ def test_under_ray_as_under_torchrun_the_losses_are_the_same(tmp_path, lines):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end_it_saves_and_the_same_command_goes_on(tmp_path, lines, number):
-    recipe, root = write_recipe(tmp_path, steps=1500), str(tmp_path / "runs")
+    recipe, root = write_recipe(tmp_path, steps=500), str(tmp_path / "runs")
     write_shards(recipe, root, lines["zh"])
     process = start(recipe)
     live = Path(root, pretraining_of(recipe, root).address.folder)
@@ -114,11 +114,11 @@ def test_asked_to_end_it_saves_and_the_same_command_goes_on(tmp_path, lines, num
     assert process.returncode != 0
     assert err.count("lmtrain: stopped; the same command again goes on from here") == 1, err
     (saved,) = live.glob("**/step-*")
-    assert 0 < int(saved.name.removeprefix("step-").split("-")[0]) < 1500
+    assert 0 < int(saved.name.removeprefix("step-").split("-")[0]) < 500
     code, out, err = run(recipe)
     assert code == 0, err
     assert err.count("goes on from step") == 1
-    assert Artifact(out.removeprefix("model: ").strip()).stats["steps"] == 1500
+    assert Artifact(out.removeprefix("model: ").strip()).stats["steps"] == 500
 
 
 def test_a_profile_needs_shards_and_leaves_a_trace_and_no_artifact(tmp_path, lines):
