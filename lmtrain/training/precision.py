@@ -17,10 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from lmtrain.errors import ResourceError
+from lmtrain.training.devices import known_device
 from lmtrain.training.process import Process
-
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "V100": 125e12}
-"""Dense bf16 (V100: fp16) operations a second, from the vendors' data sheets."""
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -59,6 +57,10 @@ class Products:
     def flops(self) -> int:
         """Operations of the three products together."""
         return 6 * self.tokens * self.inputs * self.outputs
+
+
+USUAL = Counter({Products(512, 512, 512): 1})
+"""What is measured where no model is at hand."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,8 @@ def choose_precision(wanted: str, rates: dict[str, float], device: torch.device)
         device: where the model lies.
     """
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        known = [peak for key, peak in PEAK_FLOPS.items() if key in name]
-        return Precision(wanted, known[0] if known else rates["bf16"])
+        known = known_device(torch.cuda.get_device_name(device))
+        return Precision(wanted, known.flops if known else rates["bf16"])
     faster = "bf16" if wanted == "bf16" and rates["bf16"] > rates["fp32"] else "fp32"
     return Precision(faster, rates[faster])
 

@@ -60,3 +60,22 @@ def test_the_loss_of_even_odds_is_the_logarithm_of_the_vocabulary():
     batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
     loss = CausalLM(pad=1).loss(model, batch).detach()
     assert float(loss) == pytest.approx(8 * np.log(20), rel=1e-5)
+
+
+def test_the_z_loss_changes_gradients_as_its_definition_says_and_validation_is_without_it():
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu")).train()
+    batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
+    gradients = []
+    for weight in (0.0, 0.1):
+        model.zero_grad()
+        CausalLM(pad=1, z_loss=weight).loss(model, batch).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    model.zero_grad()
+    attended = {"position_ids": batch["position_ids"], "attention_mask": document_mask(batch["document"])}
+    normalizers = model(input_ids=batch["input_ids"], **attended).logits.logsumexp(dim=-1)
+    (0.1 * normalizers.square().sum()).backward()
+    for plain, with_it, parameter in zip(*gradients, model.parameters(), strict=True):
+        torch.testing.assert_close(with_it, plain + parameter.grad, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        model.eval()
+        assert CausalLM(pad=1, z_loss=0.1).loss(model, batch) == CausalLM(pad=1).loss(model, batch)
