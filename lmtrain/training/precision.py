@@ -173,7 +173,8 @@ def multiply_in_fp8(layers: list[nn.Module]) -> None:
     """Let the linear maps within layers multiply in fp8, scaled by tensor (torchao 0.18).
 
     Call it before layers are compiled or sharded, and on a device that `check_precision` lets pass. Maps
-    whose sides aren't multiples of 16 stay as they are. No GPU that has fp8 was at hand: this wasn't run.
+    whose sides aren't multiples of 16 stay as they are. No GPU that has fp8 was at hand: the conversion was
+    tried with torchao's emulation on a CPU, and how fast it is, or what it learns, wasn't.
     """
     float8 = import_module("torchao.float8")  # of the extra `gpu`
 

@@ -10,7 +10,8 @@ from lmtrain.building import Attempt
 from lmtrain.config import Resources
 from lmtrain.manifest import Address, Artifact
 from lmtrain.pretraining.config import PretrainConfig
-from lmtrain.pretraining.worker import bytes_per_target, train
+from lmtrain.pretraining.worker import bytes_per_target, new_job, train
+from lmtrain.training.loop import Trainer
 from lmtrain.training.process import Process
 
 CONFIG = PretrainConfig(
@@ -20,18 +21,22 @@ CONFIG = PretrainConfig(
 
 
 @pytest.fixture
-def pretrained(line, tmp_path):
-    """The figures of a pretraining, and the attempt that it left its model in."""
-    attempt = Attempt(str(tmp_path), Address("model", "tiny", "0" * 12), "one")
-    spec = {
+def spec(line, tmp_path):
+    """What a worker is told."""
+    return {
         "config": CONFIG,
-        "attempt": attempt,
+        "attempt": Attempt(str(tmp_path), Address("model", "tiny", "0" * 12), "one"),
         "resources": Resources(workers=1, compile=False),
         "shards": line.shards_url,
         "tokenizer": line.tokenizer_url,
         "removed": None,
     }
-    return train(spec, Process()), attempt
+
+
+@pytest.fixture
+def pretrained(spec):
+    """The figures of a pretraining, and the attempt that it left its model in."""
+    return train(spec, Process()), spec["attempt"]
 
 
 def test_it_learns_and_its_model_opens_without_code_of_ours(line, pretrained):
@@ -49,3 +54,14 @@ def test_it_learns_and_its_model_opens_without_code_of_ours(line, pretrained):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"language: [{line.language}]" in card
     assert "CC0" in card
+
+
+def test_with_a_z_loss_the_training_loss_tells_no_bits_and_a_look_does(spec):
+    lines: list[str] = []
+    process = Process(tell=lambda kind, told: kind == "log" and lines.append(told["line"]))
+    config = CONFIG.model_copy(update={"z_loss": 0.01, "max_steps": 20})
+    job, _ = new_job({**spec, "config": config}, process)
+    rows = Trainer(job, spec["resources"], process).run().rows
+    assert "the training loss has a z_loss of 0.01 in it, a look's hasn't" in lines
+    assert not any("bits_per_byte" in row for row in rows)
+    assert any("validation_bits_per_byte" in row for row in rows)

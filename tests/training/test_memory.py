@@ -28,7 +28,10 @@ def estimated(given: TrainingConfig, sharding: str, recompute: str, workers: int
 
 
 @pytest.mark.parametrize("recompute", ["none", "selective", "full"])
-@pytest.mark.parametrize(("optimizer", "precision"), [("adamw", "fp32"), ("muon", "bf16")])
+@pytest.mark.parametrize(
+    ("optimizer", "precision"),
+    [("adamw", "fp32"), ("muon", "bf16"), ("adafactor", "fp32"), ("adamw_8bit", "fp32")],
+)
 def test_one_worker_takes_what_was_estimated(optimizer, precision, recompute, monkeypatch):
     monkeypatch.setattr(loop, "measured_precision", lambda model, wanted, *_: Precision(wanted, 1e9))
     given = config(optimizer, precision)

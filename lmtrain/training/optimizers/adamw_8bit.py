@@ -44,9 +44,10 @@ class AdamW8bit:
         self.moments = []
         for one in shards:
             rows, columns = one.local.shape[0], one.parameter.shape[1:].numel()
-            device = one.local.device
-            mean = Quantized.zeros(rows, columns, True, device)
-            self.moments.append(_Moments(one, mean, Quantized.zeros(rows, columns, False, device)))
+            kept = [
+                Quantized(rows, columns, signed=signed, device=one.local.device) for signed in (True, False)
+            ]
+            self.moments.append(_Moments(one, *kept))
 
     def step(self, share: float) -> None:
         """Update the parameters with `share` of the peak rate."""
