@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lmtrain.objectives.base import IGNORED, Batch
@@ -55,8 +55,8 @@ class CausalLM:
             use_cache=False,
         ).last_hidden_state
         head = model.get_output_embeddings()
-        assert head is not None, "a language model has a head"
-        return chunked_cross_entropy(hidden, head.weight, batch["labels"], compiled=self.compiled)
+        assert isinstance(head, nn.Linear), "a language model has a head"
+        return chunked_cross_entropy(hidden, head, batch["labels"], compiled=self.compiled)
 
 
 def _positions(document: np.ndarray) -> np.ndarray:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from lmtrain.modeling.products import product_of
 from lmtrain.objectives.base import IGNORED
 
 CHUNK_VALUES = {"cpu": 1 << 22, "cuda": 1 << 27}
@@ -28,9 +29,9 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def chunked_cross_entropy(
-    hidden: Tensor, weight: Tensor, labels: Tensor, *, z_loss: float = 0.0, compiled: bool = False
+    hidden: Tensor, head: nn.Linear, labels: Tensor, *, z_loss: float = 0.0, compiled: bool = False
 ) -> Tensor:
-    """Return the summed cross-entropy of `hidden @ weight.T`, some tokens at a time.
+    """Return the summed cross-entropy of what an output layer makes of hidden states, some tokens at a time.
 
     The gradient is worked out in the forward pass while a chunk's logits are at
     hand, so that neither they nor their gradient are kept: instead of two arrays
@@ -39,18 +40,19 @@ def chunked_cross_entropy(
 
     Args:
         hidden: last hidden states, shape (..., width).
-        weight: of the output layer, shape (classes, width).
+        head: the output layer; its weight has shape (classes, width).
         labels: shape (...), `IGNORED` where there is no target.
         z_loss: weight of the squared logarithm of the normalizer, which keeps logits
             from drifting (PaLM, Chowdhery et al. 2022, section 5: 1e-4).
         compiled: fuse the arithmetic between the matrix products.
     """
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)
+    product = product_of(head, flat)
     if torch.is_grad_enabled():
-        return _Chunked.apply(flat, weight, targets, z_loss, compiled)
+        return _Chunked.apply(flat, head.weight, targets, z_loss, compiled, product)
     losses = [
-        _slopes_of(compiled)(flat[chunk] @ weight.mT, targets[chunk], z_loss)[0]
-        for chunk in _chunks(flat, weight)
+        _slopes_of(compiled)(product(flat[chunk], head.weight), targets[chunk], z_loss)[0]
+        for chunk in _chunks(flat, head.weight)
     ]
     return torch.stack(losses).sum()
 
@@ -62,14 +64,14 @@ def _chunks(hidden: Tensor, weight: Tensor) -> list[slice]:
 
 class _Chunked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, labels, z_loss, compiled):
+    def forward(ctx, hidden, weight, labels, z_loss, compiled, product):
         losses = []
         hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
         for chunk in _chunks(hidden, weight):
-            loss, slopes = _slopes_of(compiled)(hidden[chunk] @ weight.mT, labels[chunk], z_loss)
+            loss, slopes = _slopes_of(compiled)(product(hidden[chunk], weight), labels[chunk], z_loss)
             losses.append(loss)
-            hidden_gradient[chunk] = slopes @ weight
-            weight_gradient += slopes.mT @ hidden[chunk]
+            hidden_gradient[chunk] = product(slopes, weight.mT)
+            weight_gradient += product(slopes.mT, hidden[chunk].mT)
         ctx.gradients = hidden_gradient, weight_gradient
         return torch.stack(losses).sum()
 
@@ -77,7 +79,7 @@ class _Chunked(torch.autograd.Function):
     def backward(ctx, scale):  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden_gradient, weight_gradient = ctx.gradients
         ctx.gradients = None  # scaled in place: good for one backward pass
-        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None
+        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None, None
 
 
 def _slopes(logits: Tensor, labels: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:

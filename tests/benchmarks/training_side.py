@@ -1,0 +1,102 @@
+"""What every side of the training benchmark shares: it is given a case, trains some steps when asked, and answers.
+
+One JSON object a line comes in, one goes out. The first says what to train;
+`{"steps": n}` trains n more and answers with the seconds that they took and the
+losses; what is printed otherwise goes to the standard error. Needs torch and
+numpy alone, so that it runs in the environment of every peer.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained.
+
+    Attributes:
+        rows: file of packed rows, int64, shape (rows, tokens + 1).
+        weights: file of initial weights, safetensors, with the names of Transformers' Llama.
+        shape: vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size.
+        batch: rows in a step.
+        precision: `fp32` or `bf16`.
+        compiled: whether through torch.compile.
+        threads: of this process.
+        steps: all that will be asked for.
+    """
+
+    rows: str
+    weights: str
+    shape: dict[str, int]
+    batch: int
+    precision: str
+    compiled: bool
+    threads: int
+    steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+
+    def batches(self) -> np.ndarray:
+        """Return the rows of all steps in order, shape (steps, batch, tokens + 1); they begin again at the end."""
+        rows = np.load(self.rows)
+        places = np.arange(self.steps * self.batch) % len(rows)
+        return rows[places].reshape(self.steps, self.batch, -1)
+
+
+class Side:
+    """One side's conversation with the benchmark."""
+
+    def __init__(self) -> None:
+        self.answers = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)  # what libraries print is no answer
+        self.case = Case(**self._request())
+        torch.set_num_threads(self.case.threads)
+        self.before = _resident()
+        self.left = 0
+        self.losses: list[float] = []
+        self.begun = 0.0
+
+    def wait(self) -> None:
+        """Say that everything is ready, and wait for the first request."""
+        self._answer()
+
+    def stepped(self, loss: float | None = None) -> None:
+        """Count a step that was done; answer and wait where it was the last one asked for."""
+        if loss is not None:
+            self.losses.append(loss)
+        self.left -= 1
+        if self.left == 0:
+            self._answer()
+
+    def _answer(self) -> None:
+        seconds = time.perf_counter() - self.begun if self.begun else 0.0
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        said = {"seconds": seconds, "losses": self.losses, "peak_bytes": peak - self.before}
+        self.answers.write(json.dumps(said) + "\n")
+        self.answers.flush()
+        self.losses = []
+        self.left = int(self._request()["steps"])
+        self.begun = time.perf_counter()
+
+    def _request(self) -> dict[str, Any]:
+        line = sys.stdin.readline()
+        return json.loads(line) if line else self._end()
+
+    def _end(self) -> NoReturn:
+        """Leave at once: compilers' and loaders' helper processes would take seconds to end."""
+        self.answers.close()
+        os._exit(0)
+
+
+def _resident() -> int:
+    """Return the bytes of main memory that this process holds."""
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
