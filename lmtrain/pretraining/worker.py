@@ -9,13 +9,16 @@ from lmtrain.config import Resources
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
 from lmtrain.pretraining.card import model_card
+from lmtrain.pretraining.checks import check_model, end_of
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.mixing import mixing_figures, training_order
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
+from lmtrain.training.schedule import rows_before
 
 
 def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
@@ -35,16 +38,25 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     skipped = ids_in(attempt, spec["removed"])
     shards, tokenizer_artifact = Artifact(spec["shards"]), Artifact(spec["tokenizer"])
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_artifact.folder("tokenizer"))
+    end = end_of(tokenizer, tokenizer_artifact.address.folder)
+    rows, validation = (
+        open_rows(
+            shards, split, config.row_tokens, end, skipped, packing=config.packing, vocabulary=len(tokenizer)
+        )
+        for split in ("train", "validation")
+    )
+    order = training_order(config, rows)
     model = new_causal_lm(
         config,
         len(tokenizer),
         config.row_tokens,
-        tokenizer.eos_token_id,
+        end,
         tokenizer.pad_token_id,
         config.seed,
         process.device,
         attention_kernel(process.device, resources.compile, config.row_tokens),
     )
+    check_model(model.config, len(tokenizer), config.row_tokens)
     left = totals_without(shards, skipped)
     parameters = parameter_count(model)
     width = config.num_hidden_layers * config.hidden_size * config.row_tokens
@@ -52,8 +64,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         model=model,
         layers=repeated_layers(model),
         objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id, compiled=resources.compile),
-        rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id, skipped),
-        validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id, skipped),
+        rows=rows,
+        validation=validation,
         bytes_per_target=bytes_per_target(left["validation"]),
         config=config,
         steps=config.max_steps,
@@ -61,9 +73,14 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         attempt=attempt.id,
         log_folder=live_folder(attempt),
         flops_per_token=6 * parameters + 6 * width,
+        order=order,
     )
     outcome = Trainer(job, resources, process).run()
     figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
+    figures["packing"] = rows.figures()
+    read = rows_before(outcome.figures["steps"], config.max_steps, config)
+    if mixed := mixing_figures(rows, order, read):
+        figures["mixing"] = mixed
     if skipped:
         by_split = shards.stats["by_split"]
         figures["documents_skipped"] = {
