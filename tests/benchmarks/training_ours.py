@@ -61,9 +61,11 @@ def main() -> None:
     tokens = rows.shape[1] - 1
     device = torch.device("cpu")
     shape = LlamaConfig(**case.shape, max_position_embeddings=tokens, tie_word_embeddings=True)
-    attention = attention_kernel(device, case.compiled, tokens)
+    attention = os.environ.get("ATT") or attention_kernel(device, case.compiled, tokens)
+    if attention == "causal_blocks":
+        import lmtrain.modeling.blockwise
     model = LlamaForCausalLM.from_pretrained(
-        Path(case.weights).parent, config=shape, attn_implementation=attention, dtype=torch.float32
+        case.folder, config=shape, attn_implementation=attention, dtype=torch.float32
     )
     if os.environ.get("ONEDNN"):
         from lmtrain.modeling.products import multiply_by_onednn

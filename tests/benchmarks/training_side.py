@@ -24,7 +24,7 @@ class Case:
 
     Attributes:
         rows: file of packed rows, int64, shape (rows, tokens + 1).
-        weights: file of initial weights, safetensors, with the names of Transformers' Llama.
+        folder: of a Transformers Llama with the initial weights.
         shape: vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size.
         batch: rows in a step.
         precision: `fp32` or `bf16`.
@@ -34,7 +34,7 @@ class Case:
     """
 
     rows: str
-    weights: str
+    folder: str
     shape: dict[str, int]
     batch: int
     precision: str
