@@ -79,8 +79,9 @@ Product = Callable[[Tensor, Tensor], Tensor]
 
 def product_of(layer: nn.Module, values: Tensor) -> Product:
     """Return how a layer multiplies values of that type."""
-    return onednn_product if isinstance(layer, OneDnnLinear) and _is_for_onednn(values) else _usual_product
+    return onednn_product if isinstance(layer, OneDnnLinear) and _is_for_onednn(values) else usual_product
 
 
-def _usual_product(left: Tensor, right: Tensor) -> Tensor:
+def usual_product(left: Tensor, right: Tensor) -> Tensor:
+    """Return `left @ right.T` as PyTorch computes it."""
     return left @ right.mT

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from lmtrain.modeling.products import product_of
 from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 from lmtrain.objectives.packed import stacked
@@ -59,7 +60,13 @@ class CausalLM:
         ).last_hidden_state
         head = model.get_output_embeddings()
         assert isinstance(head, nn.Linear), "a language model has a head"
-        return chunked_cross_entropy(hidden, head, batch["labels"], compiled=self.compiled)
+        return chunked_cross_entropy(
+            hidden,
+            head.weight,
+            batch["labels"],
+            compiled=self.compiled,
+            product=product_of(head, hidden),
+        )
 
 
 def _positions(document: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from lmtrain.modeling.products import product_of
+from lmtrain.modeling.products import Product, usual_product
 from lmtrain.objectives.base import IGNORED
 
 CHUNK_VALUES = {"cpu": 1 << 22, "cuda": 1 << 27}
@@ -29,9 +29,15 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def chunked_cross_entropy(
-    hidden: Tensor, head: nn.Linear, labels: Tensor, *, z_loss: float = 0.0, compiled: bool = False
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    z_loss: float = 0.0,
+    compiled: bool = False,
+    product: Product = usual_product,
 ) -> Tensor:
-    """Return the summed cross-entropy of what an output layer makes of hidden states, some tokens at a time.
+    """Return the summed cross-entropy of `hidden @ weight.T`, some tokens at a time.
 
     The gradient is worked out in the forward pass while a chunk's logits are at
     hand, so that neither they nor their gradient are kept: instead of two arrays
@@ -40,19 +46,19 @@ def chunked_cross_entropy(
 
     Args:
         hidden: last hidden states, shape (..., width).
-        head: the output layer; its weight has shape (classes, width).
+        weight: of the output layer, shape (classes, width).
         labels: shape (...), `IGNORED` where there is no target.
         z_loss: weight of the squared logarithm of the normalizer, which keeps logits
             from drifting (PaLM, Chowdhery et al. 2022, section 5: 1e-4).
         compiled: fuse the arithmetic between the matrix products.
+        product: how the output layer multiplies.
     """
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)
-    product = product_of(head, flat)
     if torch.is_grad_enabled():
-        return _Chunked.apply(flat, head.weight, targets, z_loss, compiled, product)
+        return _Chunked.apply(flat, weight, targets, z_loss, compiled, product)
     losses = [
-        _slopes_of(compiled)(product(flat[chunk], head.weight), targets[chunk], z_loss)[0]
-        for chunk in _chunks(flat, head.weight)
+        _slopes_of(compiled)(product(flat[chunk], weight), targets[chunk], z_loss)[0]
+        for chunk in _chunks(flat, weight)
     ]
     return torch.stack(losses).sum()
 

@@ -1,6 +1,5 @@
 """Our side of the training benchmark: the train loop as a pretraining calls it, held up between steps."""
 
-import os
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -61,18 +60,10 @@ def main() -> None:
     tokens = rows.shape[1] - 1
     device = torch.device("cpu")
     shape = LlamaConfig(**case.shape, max_position_embeddings=tokens, tie_word_embeddings=True)
-    attention = os.environ.get("ATT") or attention_kernel(device, case.compiled, tokens)
-    if attention == "causal_blocks":
-        import lmtrain.modeling.blockwise
+    attention = attention_kernel(device, case.compiled, tokens)
     model = LlamaForCausalLM.from_pretrained(
         case.folder, config=shape, attn_implementation=attention, dtype=torch.float32
     )
-    if os.environ.get("ONEDNN"):
-        from lmtrain.modeling.products import multiply_by_onednn
-        multiply_by_onednn(model)
-    if os.environ.get("LEAN"):
-        from lmtrain.modeling.lean import lean
-        lean(model)
     config = TrainingConfig(
         optimizer="adamw", learning_rate=case.learning_rate, weight_decay=case.weight_decay,
         lr_scheduler_type="constant", warmup_ratio=0.0, precision=case.precision, train_batch_size=case.batch,

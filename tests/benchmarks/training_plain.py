@@ -122,8 +122,9 @@ def main() -> None:
     case = side.case
     batches = case.batches()
     model = Llama(case.shape, batches.shape[-1] - 1)
-    weights = {name.removeprefix("model."): value for name, value in load_file(f"{case.folder}/model.safetensors").items()}
-    model.load_state_dict({name: value for name, value in weights.items() if name != "lm_head.weight"})
+    weights = load_file(f"{case.folder}/model.safetensors")
+    weights.pop("lm_head.weight", None)  # the embedding
+    model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})
     optimizer = optimizer_of(model, case)
     trained = torch.compile(model) if case.compiled else model
     side.wait()

@@ -1,4 +1,4 @@
-"""What every side of the training benchmark shares: it is given a case, trains some steps when asked, and answers.
+"""What the sides of the training benchmark share: each is given a case, and trains some steps when asked.
 
 One JSON object a line comes in, one goes out. The first says what to train;
 `{"steps": n}` trains n more and answers with the seconds that they took and the
@@ -45,7 +45,7 @@ class Case:
     weight_decay: float = 0.1
 
     def batches(self) -> np.ndarray:
-        """Return the rows of all steps in order, shape (steps, batch, tokens + 1); they begin again at the end."""
+        """Return the rows of all steps in order, over and over, shape (steps, batch, tokens + 1)."""
         rows = np.load(self.rows)
         places = np.arange(self.steps * self.batch) % len(rows)
         return rows[places].reshape(self.steps, self.batch, -1)
