@@ -90,7 +90,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         steps = WARM_STEPS + options.pairs * options.steps + 1
-        case = _prepared(Path(folder), steps, options.threads)
+        case = prepared(Path(folder), steps, options.threads)
         for comparison in COMPARISONS:
             name = f"{comparison.measure}, {comparison.peer}"
             if not options.only or options.only in name:
@@ -100,7 +100,7 @@ def main() -> None:
     write("training", rows, {"torch": torch.__version__}, **({"folder": options.out} if options.out else {}))
 
 
-def _prepared(folder: Path, steps: int, threads: int) -> Case:
+def prepared(folder: Path, steps: int, threads: int) -> Case:
     """Write rows and initial weights; return the case, whose precision is still to be set."""
     texts = documents("corpus-en", 0, 4_000_000)
     tokenizer = train(iter(texts), TokenizerSettings(vocab_size=SHAPE["vocab_size"]))

@@ -15,7 +15,7 @@ from litgpt.args import EvalArgs, TrainArgs
 from litgpt.config import Config
 from litgpt.model import GPT
 from litgpt.pretrain import fit
-from training_side import Side
+from training_side import Side, of_standard_streams
 
 
 class Paced:
@@ -38,7 +38,7 @@ class Paced:
 
 def main() -> None:
     """Train on the case that comes in."""
-    side = Side()
+    side = of_standard_streams()
     case = side.case
     batches = torch.from_numpy(case.batches())
     tokens = batches.shape[-1] - 1

@@ -1,6 +1,5 @@
 """Our side of the training benchmark: the train loop as a pretraining calls it, held up between steps."""
 
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from training_side import Side
+from training_side import Case, Side, of_standard_streams
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmtrain.config import Resources
@@ -54,8 +53,12 @@ class Paced(Process):
 
 def main() -> None:
     """Train on the case that comes in."""
-    side = Side()
-    case = side.case
+    side = of_standard_streams()
+    train(side.case, Paced(side=side), side)
+
+
+def train(case: Case, process: Process, side: Side | None) -> None:
+    """Train to the end of the case; the side, if there is one, is told when everything is ready."""
     rows = case.batches().reshape(case.steps * case.batch, -1)
     tokens = rows.shape[1] - 1
     device = torch.device("cpu")
@@ -77,12 +80,12 @@ def main() -> None:
         )  # fmt: skip
         resources = Resources(
             micro_batch_size=case.batch, compile=case.compiled, checkpoint_seconds=1e9,
-            threads_per_worker=case.threads,
+            workers=process.world, threads_per_worker=case.threads,
         )  # fmt: skip
-        trainer = Trainer(job, resources, Paced(side=side))
-        side.wait()
+        trainer = Trainer(job, resources, process)
+        if side:
+            side.wait()
         trainer.run()
-    sys.exit("more steps were asked for than the case has")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from training_side import Case, Side
+from training_side import Case, of_standard_streams
 
 
 class Norm(nn.Module):
@@ -118,7 +118,7 @@ def optimizer_of(model: nn.Module, case: Case) -> torch.optim.AdamW:
 
 def main() -> None:
     """Train on the case that comes in."""
-    side = Side()
+    side = of_standard_streams()
     case = side.case
     batches = case.batches()
     model = Llama(case.shape, batches.shape[-1] - 1)

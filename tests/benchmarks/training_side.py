@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import torch
@@ -54,9 +54,10 @@ class Case:
 class Side:
     """One side's conversation with the benchmark."""
 
-    def __init__(self) -> None:
-        self.answers = os.fdopen(os.dup(1), "w")
-        os.dup2(2, 1)  # what libraries print is no answer
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        """Take the case, which is the first request."""
+        self.requests = requests
+        self.answers = answers
         self.case = Case(**self._request())
         torch.set_num_threads(self.case.threads)
         self.before = _resident()
@@ -87,13 +88,20 @@ class Side:
         self.begun = time.perf_counter()
 
     def _request(self) -> dict[str, Any]:
-        line = sys.stdin.readline()
+        line = self.requests.readline()
         return json.loads(line) if line else self._end()
 
     def _end(self) -> NoReturn:
         """Leave at once: compilers' and loaders' helper processes would take seconds to end."""
         self.answers.close()
         os._exit(0)
+
+
+def of_standard_streams() -> Side:
+    """Return a side that is asked by the standard input and answers on the standard output."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    return Side(sys.stdin, answers)
 
 
 def _resident() -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset
-from training_side import Side
+from training_side import Side, of_standard_streams
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 
@@ -44,7 +44,7 @@ class Paced(TrainerCallback):
 
 def main() -> None:
     """Train on the case that comes in."""
-    side = Side()
+    side = of_standard_streams()
     case = side.case
     batches = case.batches()
     tokens = batches.shape[-1] - 1
