@@ -8,6 +8,7 @@ from lmtrain.building import Attempt
 from lmtrain.config import Resources
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
+from lmtrain.modeling.isolation import check_packable
 from lmtrain.pretraining.card import model_card
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
@@ -45,13 +46,16 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         process.device,
         attention_kernel(process.device, resources.compile, config.row_tokens),
     )
+    check_packable(model.config)
     left = totals_without(shards, skipped)
     parameters = parameter_count(model)
     width = config.num_hidden_layers * config.hidden_size * config.row_tokens
     job = Job(
         model=model,
         layers=repeated_layers(model),
-        objective=OBJECTIVES.get(config.objective)(tokenizer.pad_token_id, compiled=resources.compile),
+        objective=OBJECTIVES.get(config.objective)(
+            tokenizer.pad_token_id, compiled=resources.compile, z_loss=config.z_loss
+        ),
         rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id, skipped),
         validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id, skipped),
         bytes_per_target=bytes_per_target(left["validation"]),

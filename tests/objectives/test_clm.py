@@ -6,8 +6,9 @@ import torch
 
 from lmtrain.modeling.build import new_causal_lm
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.isolation import isolating
 from lmtrain.objectives.base import IGNORED
-from lmtrain.objectives.clm import CausalLM, document_mask
+from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.packing import PADDING, PackedRow
 
 SHAPE = ModelConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
@@ -21,11 +22,8 @@ def batch_of(tokens: list[int]) -> dict[str, torch.Tensor]:
 def logits_of(batch: dict[str, torch.Tensor], attention: str) -> torch.Tensor:
     model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"), attention).eval()
     with torch.no_grad():
-        return model(
-            input_ids=batch["input_ids"],
-            position_ids=batch["position_ids"],
-            attention_mask=document_mask(batch["document"]),
-        ).logits[0]
+        apart = isolating(model, batch["document"], batch["position_ids"])
+        return model(input_ids=batch["input_ids"], **apart).logits[0]
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -60,3 +58,22 @@ def test_the_loss_of_even_odds_is_the_logarithm_of_the_vocabulary():
     batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
     loss = CausalLM(pad=1).loss(model, batch).detach()
     assert float(loss) == pytest.approx(8 * np.log(20), rel=1e-5)
+
+
+def test_a_document_alone_in_its_row_needs_no_mask():
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"))
+    row = PackedRow(np.array([0, 5, 6, 7, 8, 0, PADDING, PADDING, PADDING]), np.array([0] * 6 + [1] * 2))
+    losses = []
+    for packed in (True, False):
+        objective = CausalLM(pad=1, packed=packed)
+        batch = objective.collate([row], np.zeros(1), np.zeros(1), 0)
+        losses.append(float(objective.loss(model, batch).detach()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_the_loss_on_normalizers_counts_in_training_alone():
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"))
+    batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
+    plain, with_it = CausalLM(pad=1), CausalLM(pad=1, z_loss=0.1)
+    assert with_it.loss(model.train(), batch) > plain.loss(model, batch) + 0.1
+    assert with_it.loss(model.eval(), batch) == plain.loss(model, batch)
