@@ -15,9 +15,7 @@ from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 class CausalLM:
     """Next-token prediction over packed rows, in which no token sees another document."""
 
-    def __init__(
-        self, pad: int, *, compiled: bool = False, packed: bool = True, z_loss: float = 0.0
-    ) -> None:
+    def __init__(self, pad: int, *, compiled: bool = False, packed: bool = True, z_loss: float = 0.0) -> None:
         """Learn the next token.
 
         Args:
@@ -42,7 +40,9 @@ class CausalLM:
             seed: not used.
 
         Returns:
-            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T).
+            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T). The last is left
+            out where every row has one document: what is merely causal needs no mask. A compiled model always
+            gets it, because another kind of mask would have it compiled again.
         """
         tokens = np.stack([row.tokens for row in rows])
         document = np.stack([row.document for row in rows])
@@ -53,6 +53,8 @@ class CausalLM:
             "position_ids": _positions(document),
             "document": document,
         }
+        if not self.compiled and (document == document[:, :1]).all():
+            del batch["document"]
         return {name: torch.from_numpy(value) for name, value in batch.items()}
 
     def targets(self, batch: Batch) -> int:
@@ -61,7 +63,8 @@ class CausalLM:
 
     def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """Return the summed loss in nats."""
-        apart = isolating(model, batch["document"], batch["position_ids"]) if self.packed else {}
+        several = self.packed and "document" in batch
+        apart = isolating(model, batch["document"], batch["position_ids"]) if several else {}
         hidden = model.base_model(input_ids=batch["input_ids"], use_cache=False, **apart).last_hidden_state
         head = model.get_output_embeddings()
         assert head is not None, "a language model has a head"

@@ -5,9 +5,13 @@ in another module, and would go on using the old code.
 """
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import numba
+numba: Any
+try:
+    import numba
+except ImportError:  # a machine that only trains does without
+    numba = None
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -16,8 +20,11 @@ def kernel(function: Function) -> Function:
     """Compile a function when it is first called; the result is kept on disk for later processes.
 
     Where no cache folder can be written, numba raises while the module is
-    imported: then every process compiles for itself.
+    imported: then every process compiles for itself. Where numba isn't installed
+    the function stays as it is: the same, and slow.
     """
+    if numba is None:
+        return function
     try:
         compiled = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:

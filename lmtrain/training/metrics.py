@@ -1,11 +1,15 @@
-"""What a training measures, kept as lines of JSON and for TensorBoard while it runs."""
+"""What a training measures while it runs: lines of JSON, and TensorBoard's file where that is installed."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+SummaryWriter: Any
+try:
+    from torch.utils.tensorboard import SummaryWriter
+except ImportError:  # a machine that only trains does without
+    SummaryWriter = None
 
 
 class MetricsLog:
@@ -18,7 +22,7 @@ class MetricsLog:
         self.folder = folder
         self.rows = list(rows)
         self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        self.writer = SummaryWriter(str(folder / "tensorboard")) if SummaryWriter else None
         for row in rows:
             self._show(**row)
 
@@ -36,9 +40,12 @@ class MetricsLog:
         self._show(step, **values)
 
     def _show(self, step: int, **values: float) -> None:
+        if self.writer is None:
+            return
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Finish the TensorBoard file."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

@@ -34,9 +34,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gemma3_text": {**DECODER, "layer_types": LAYERS, "sliding_window": 3, "query_pre_attn_scalar": 8},
     "mistral": {**DECODER, "sliding_window": 3},
     "mixtral": {**DECODER, "num_local_experts": 3, "sliding_window": 4},
+    "gpt_neox": {**DECODER, "rotary_pct": 0.5},
     "olmo2": DECODER,
+    "phi3": {**DECODER, "sliding_window": 3},
     "qwen2": {**DECODER, "use_sliding_window": True, "sliding_window": 3, "layer_types": LAYERS},
     "qwen3": {**DECODER, "use_sliding_window": False},
+    "qwen3_moe": {**DECODER, "num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
     "bert": ENCODER,
     "albert": ENCODER,
     "distilbert": {
@@ -59,7 +62,7 @@ def tiny(family: str, attention: str) -> PreTrainedModel:
     """Return a model without its head, in evaluation mode; its weights are large enough to tell tokens apart."""
     torch.manual_seed(0)
     shape = AutoConfig.for_model(family, **SHAPES[family])
-    experts = {"experts_implementation": "eager"} if family == "mixtral" else {}
+    experts = {"experts_implementation": "eager"} if family in ("mixtral", "qwen3_moe") else {}
     model = AutoModel.from_config(shape, attn_implementation=attention, **experts).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():

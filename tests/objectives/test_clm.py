@@ -43,6 +43,15 @@ def test_a_packed_document_is_read_as_if_it_stood_alone(attention):
     torch.testing.assert_close(packed, alone)
 
 
+def test_rows_of_one_document_need_no_mask_and_have_the_loss_they_have_with_one():
+    row = PackedRow(np.array([0, 5, 6, 0, 7, 8, 9, 0, 3]), np.zeros(8, dtype=np.int64))
+    plain, compiled = CausalLM(pad=1), CausalLM(pad=1, compiled=True)
+    without, always = (one.collate([row], np.zeros(1), np.zeros(1), 0) for one in (plain, compiled))
+    assert always.keys() - without.keys() == {"document"}
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu")).double()
+    torch.testing.assert_close(plain.loss(model, without), plain.loss(model, always), rtol=0, atol=1e-12)
+
+
 def test_padding_is_never_a_target():
     batch = batch_of([0, 5, 6, 0, 7, PADDING, PADDING, PADDING, PADDING])
     assert batch["labels"][0].tolist() == [5, 6, 0, 7, IGNORED, IGNORED, IGNORED, IGNORED]
