@@ -15,9 +15,7 @@ from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 class CausalLM:
     """Next-token prediction over packed rows, in which no token sees another document."""
 
-    def __init__(
-        self, pad: int, *, compiled: bool = False, packed: bool = True, z_loss: float = 0.0
-    ) -> None:
+    def __init__(self, pad: int, *, compiled: bool = False, packed: bool = True, z_loss: float = 0.0) -> None:
         """Learn the next token.
 
         Args:
