@@ -59,7 +59,7 @@ WITHOUT_SDPA = {"gemma2"}
 
 
 def tiny(family: str, attention: str) -> PreTrainedModel:
-    """Return a model without its head, in evaluation mode; its weights are large enough to tell tokens apart."""
+    """Return a model without its head; its weights are large enough to tell tokens apart."""
     torch.manual_seed(0)
     shape = AutoConfig.for_model(family, **SHAPES[family])
     experts = {"experts_implementation": "eager"} if family in ("mixtral", "qwen3_moe") else {}

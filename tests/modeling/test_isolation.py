@@ -1,4 +1,4 @@
-"""Packed and masked, a document's hidden states are those that it has in a row of its own, family by family."""
+"""Packed and masked, a document is read as if it stood in a row of its own, family by family."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def packed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def alone(tokens: torch.Tensor, document: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return each document at the begin of a row of its own, and 1 where there is one: (documents, LENGTH)."""
+    """Return each document in a row of its own, and 1 where it stands, each (documents, LENGTH)."""
     rows = []
     for row, lengths in enumerate(ROWS):
         for number in range(len(lengths)):

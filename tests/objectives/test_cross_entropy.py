@@ -16,26 +16,32 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(cross_entropy, "CHUNK_VALUES", {"cpu": 1})
 
 
-def values(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def values(dtype: torch.dtype, ignored: str = "some") -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(3, 11, WIDTH, dtype=dtype, generator=generator).requires_grad_()
     weight = torch.randn(CLASSES, WIDTH, dtype=dtype, generator=generator).requires_grad_()
     labels = torch.randint(0, CLASSES, (3, 11), generator=generator)
-    labels[0, 3], labels[2] = IGNORED, IGNORED  # a chunk without targets, too
+    if ignored != "none":
+        labels[0, 3], labels[2] = IGNORED, IGNORED  # a chunk without targets, too
+    if ignored == "all":
+        labels[:] = IGNORED
     return hidden, weight, labels
 
 
 def plain(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, z_loss: float) -> torch.Tensor:
-    logits = hidden @ weight.mT
+    logits = (hidden @ weight.mT).to(torch.promote_types(hidden.dtype, torch.float32))
     normalizers = logits.logsumexp(-1)[labels != IGNORED]
     return summed_cross_entropy(logits, labels) + z_loss * normalizers.square().sum()
 
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("z_loss", [0.0, 0.01])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
-def test_loss_and_gradients_are_those_of_whole_logits(dtype, tolerance, z_loss):
-    expected_of, found_of = values(dtype), values(dtype)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4), (torch.bfloat16, 0.05)]
+)
+@pytest.mark.parametrize("ignored", ["some", "all", "none"])
+def test_chunked_loss_is_the_plain_loss_forward_and_gradient(dtype, tolerance, z_loss, ignored):
+    expected_of, found_of = values(dtype, ignored), values(dtype, ignored)
     expected = plain(*expected_of, z_loss)
     found = chunked_cross_entropy(*found_of, z_loss=z_loss)
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)

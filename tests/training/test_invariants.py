@@ -1,0 +1,142 @@
+"""What must hold of every training, on two gloo workers; each name is the invariant.
+
+Elsewhere: packed and masked logits are unpacked ones (tests/modeling/test_isolation.py), the
+chunked loss is the plain one (tests/objectives/test_cross_entropy.py), a process killed while it
+saves is resumable (test_killed_saves.py), Ray as torchrun (tests/distributed).
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sharding_program import MAX_NORM, trainer, watched
+from two_workers_program import BREAKS, BROKEN_RANK, BROKEN_STEP, KILLED_AT, OPTIMIZERS, STEPS, WAYS
+
+from lmtrain.training.process import Process
+
+TOLERANCE = 1e-9
+
+
+def alone(folder, *, optimizer="adamw", **settings):
+    """Train in this process; return the trace and the validation loss."""
+    made = trainer(folder, Process(), "ddp", optimizer, **settings)
+    trace = watched(made)
+    return trace, made.run().figures["validation_loss"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_n_steps_equal_k_steps_and_sigkill_and_resume_to_the_bit(two_workers, optimizer):
+    """With dropout, rows made ahead and asynchronous saves: loss, weights, optimizer, token ids."""
+    whole = two_workers.figures[f"whole {optimizer}"]
+    folder = two_workers.folder / f"killed-{optimizer}"
+    lost, resumed = (json.loads((folder / name).read_text()) for name in ("lost.json", "resumed.json"))
+    began = resumed["steps"][0]
+    assert began in (10, 20), "it goes on from a checkpoint, not from the start"
+    assert lost["steps"] == list(range(KILLED_AT)), "it was killed in the middle"
+    for name in ("steps", "losses", "norms", "tokens"):
+        assert lost[name][:began] + resumed[name] == whole[name], name
+    for rank in (0, 1):
+        ours, theirs = (
+            torch.load(two_workers.folder / f"{kind}-{optimizer}" / f"rank-{rank}.pt", weights_only=True)
+            for kind in ("killed", "whole")
+        )
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_dropout_is_at_work_in_that(two_workers, tmp_path):
+    without, _ = alone(tmp_path, steps=3)
+    assert abs(two_workers.figures["whole adamw"]["losses"][0] - without.losses[0]) > 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_from_two_workers_to_one_and_back_the_token_stream_is_the_same_and_losses_agree(
+    two_workers, tmp_path, dtype
+):
+    """In float64 within 1e-9; in float32 summation order alone makes them drift, which is printed."""
+    resized = two_workers.figures[f"resized {dtype}"]
+    trace, _ = alone(tmp_path, steps=STEPS, dtype=dtype)
+    assert resized["steps"] == trace.steps == list(range(STEPS))
+    assert resized["tokens"] == trace.tokens
+    drift = np.abs(np.array(resized["losses"]) / trace.losses - 1)
+    print(f"relative drift of the loss over {STEPS} steps in {dtype}: {drift.max():.1e}")  # noqa: T201
+    if dtype == torch.float64:
+        np.testing.assert_allclose(resized["losses"], trace.losses, rtol=0, atol=TOLERANCE)
+    else:
+        assert drift.max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def by_one_worker(tmp_path_factory):
+    """The trace and the validation loss of a training by one worker, with each optimizer."""
+    return {name: alone(tmp_path_factory.mktemp(name), optimizer=name) for name in OPTIMIZERS}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_single_and_ddp_and_zero_1_to_3_have_the_same_losses_and_clipped_norms_at_every_step(
+    two_workers, by_one_worker, way, optimizer
+):
+    single, validation = by_one_worker[optimizer]
+    sharded = two_workers.figures["ways"][f"{way} {optimizer}"]
+    assert min(single.norms) > MAX_NORM, "clipping is at work at every step"
+    np.testing.assert_allclose(sharded["losses"], single.losses, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(sharded["norms"], single.norms, rtol=0, atol=TOLERANCE)
+    assert sharded["validation"] == pytest.approx(validation, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("rows", [3, 1])
+def test_one_batch_is_the_same_in_accumulation_steps_and_in_uneven_or_empty_slices(
+    two_workers, tmp_path, rows
+):
+    """Targets differ from row to row; three rows on two workers are two and one, one row is none and one."""
+    whole, _ = alone(tmp_path / "whole", batch=rows, micro=rows)
+    accumulated, _ = alone(tmp_path / "parts", batch=rows, micro=1)
+    sliced = two_workers.figures["sliced"][str(rows)]
+    assert len({len([token for token in row if token]) for step in whole.tokens for row in step}) > 1
+    assert sliced["tokens"] == accumulated.tokens == whole.tokens
+    for losses, norms in ((accumulated.losses, accumulated.norms), (sliced["losses"], sliced["norms"])):
+        np.testing.assert_allclose(losses, whole.losses, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(norms, whole.norms, rtol=0, atol=TOLERANCE)
+
+
+LOADS_ALONE = """
+import sys
+sys.modules["lmtrain"] = None  # an import of it fails
+import torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], use_safetensors=True)
+kept = torch.load(sys.argv[2], weights_only=True)
+with torch.no_grad():
+    print(float((model(kept["tokens"]).logits - kept["logits"]).abs().max()))
+"""
+
+
+def test_exported_and_loaded_with_transformers_alone_it_gives_the_same_logits(two_workers):
+    """Trained in ZeRO-3 shards on two workers, loaded in a process in which lmtrain can't be imported."""
+    folder = two_workers.folder / "exported"
+    (weights,) = folder.rglob("model.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS_ALONE, str(weights.parent), str(folder / "logits.pt")],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout) <= 1e-6
+
+
+@pytest.mark.parametrize("what", BREAKS)
+@pytest.mark.parametrize("way", ["ddp", "zero3"])
+def test_a_nan_on_one_rank_stops_all_with_weights_untouched(two_workers, way, what):
+    """The error names rank and step on every rank, and the ids of that rank's documents are saved."""
+    ranks = two_workers.figures[f"broken {way} {what}"]
+    for rank in ranks:
+        assert f"step {BROKEN_STEP + 1}: the " in rank["error"]
+        assert f"on rank {BROKEN_RANK};" in rank["error"]
+        assert rank["untouched"]
+    (kept,) = (two_workers.folder / f"broken-{way}-{what}" / "checkpoints" / "diverged").iterdir()
+    assert kept.name == f"step-{BROKEN_STEP + 1:08d}-rank-{BROKEN_RANK}.json"
+    assert str(kept) in ranks[0]["error"]
+    assert len(json.loads(kept.read_text())) == ranks[BROKEN_RANK]["rows"] > 0
