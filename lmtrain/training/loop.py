@@ -192,16 +192,16 @@ class Trainer:
         ranks = ranks_that_say(broken, self.process) or list(range(self.process.world))
         step = self.state.step + 1
         folder = storage.join(self.job.checkpoints, "diverged")
-        if self.process.rank in ranks:
+        kept = {rank: storage.join(folder, f"step-{step:08d}-rank-{rank}.json") for rank in ranks}
+        if self.process.rank in kept:
             ids = json.dumps(self.loader.documents(self.state.row, size))
-            storage.write_bytes(
-                storage.join(folder, f"step-{step:08d}-rank-{self.process.rank}.json"), ids.encode()
-            )
-        named = ", ".join(map(str, ranks))
+            storage.write_bytes(kept[self.process.rank], ids.encode())
+        # Who starts the workers ends them all when the first one fails: nobody may before all have written.
+        self.process.sum([0.0])
         return DivergedError(
-            f"step {step}: {what} on rank {named}; the weights are those before it, and the documents of the "
-            f"batch stand in {folder}/step-{step:08d}-rank-{ranks[0]}.json: lower learning_rate, or raise "
-            "precision to fp32"
+            f"step {step}: {what} on rank {', '.join(map(str, ranks))}; the weights are those before it, and "
+            f"the ids of the batch's documents stand in {', '.join(kept.values())}: lower learning_rate, or "
+            "raise precision to fp32"
         )
 
     def _is_left_out(self, loss: float) -> bool:

@@ -52,6 +52,33 @@ def test_chunked_loss_is_the_plain_loss_forward_and_gradient(dtype, tolerance, z
 
 
 @pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("z_loss", [0.0, 0.01])
+def test_in_bf16_they_are_those_of_float32_to_the_rounding_of_bf16(z_loss):
+    rounded = values(torch.bfloat16)
+    exact_of = [one.detach().float().requires_grad_() for one in rounded[:2]]
+    found = chunked_cross_entropy(*rounded, z_loss=z_loss)
+    exact = plain(*exact_of, rounded[2], z_loss)
+    torch.testing.assert_close(found.float(), exact, rtol=1e-2, atol=0)
+    exact.backward()
+    found.backward()
+    for ours, theirs in zip(rounded[:2], exact_of, strict=True):
+        assert ours.grad.dtype == torch.bfloat16
+        scale = float(theirs.grad.abs().max())
+        torch.testing.assert_close(ours.grad.float(), theirs.grad, rtol=0, atol=2e-2 * scale)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_where_no_label_counts_loss_and_gradients_are_zero(dtype):
+    hidden, weight, labels = values(dtype)
+    loss = chunked_cross_entropy(hidden, weight, torch.full_like(labels, IGNORED), z_loss=0.01)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert not hidden.grad.any()
+    assert not weight.grad.any()
+
+
+@pytest.mark.usefixtures("small_chunks")
 def test_without_gradients_the_loss_is_the_same():
     given = values(torch.float64)
     with torch.no_grad():

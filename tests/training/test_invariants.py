@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from sharding_program import MAX_NORM, trainer, watched
-from two_workers_program import BREAKS, BROKEN_RANK, BROKEN_STEP, KILLED_AT, OPTIMIZERS, STEPS, WAYS
+from two_workers_program import BREAKS, BROKEN_RANK, BROKEN_STEP, KILLED_AT, OPTIMIZERS, RESIZED, STEPS, WAYS
 
 from lmtrain.training.process import Process
 
@@ -52,13 +52,14 @@ def test_dropout_is_at_work_in_that(two_workers, tmp_path):
     assert abs(two_workers.figures["whole adamw"]["losses"][0] - without.losses[0]) > 1e-6
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", RESIZED)
 def test_from_two_workers_to_one_and_back_the_token_stream_is_the_same_and_losses_agree(
-    two_workers, tmp_path, dtype
+    two_workers, tmp_path, name
 ):
     """In float64 within 1e-9; in float32 summation order alone makes them drift, which is printed."""
-    resized = two_workers.figures[f"resized {dtype}"]
-    trace, _ = alone(tmp_path, steps=STEPS, dtype=dtype)
+    resized = two_workers.figures[f"resized {name}"]
+    optimizer, dtype = RESIZED[name]
+    trace, _ = alone(tmp_path, optimizer=optimizer, steps=STEPS, dtype=dtype)
     assert resized["steps"] == trace.steps == list(range(STEPS))
     assert resized["tokens"] == trace.tokens
     drift = np.abs(np.array(resized["losses"]) / trace.losses - 1)
@@ -108,23 +109,28 @@ import sys
 sys.modules["lmtrain"] = None  # an import of it fails
 import torch
 from transformers import AutoModelForCausalLM
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], use_safetensors=True)
-kept = torch.load(sys.argv[2], weights_only=True)
-with torch.no_grad():
-    print(float((model(kept["tokens"]).logits - kept["logits"]).abs().max()))
+for given, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True)
+    kept = torch.load(given, weights_only=True)
+    with torch.no_grad():
+        print(float((model(kept["tokens"]).logits - kept["logits"]).abs().max()))
 """
 
 
 def test_exported_and_loaded_with_transformers_alone_it_gives_the_same_logits(two_workers):
-    """Trained in ZeRO-3 shards on two workers, loaded in a process in which lmtrain can't be imported."""
-    folder = two_workers.folder / "exported"
-    (weights,) = folder.rglob("model.safetensors")
+    """Trained by one worker, and in ZeRO-3 shards by two; loaded where lmtrain can't be imported."""
+    paths = []
+    for way in ("single", "sharded"):
+        folder = two_workers.folder / "exported" / way
+        (weights,) = folder.rglob("model.safetensors")
+        paths += [str(folder / "logits.pt"), str(weights.parent)]
     done = subprocess.run(
-        [sys.executable, "-c", LOADS_ALONE, str(weights.parent), str(folder / "logits.pt")],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", LOADS_ALONE, *paths], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout) <= 1e-6
+    differences = [float(line) for line in done.stdout.split()]
+    assert len(differences) == 2
+    assert max(differences) <= 1e-6
 
 
 @pytest.mark.parametrize("what", BREAKS)
@@ -136,6 +142,7 @@ def test_a_nan_on_one_rank_stops_all_with_weights_untouched(two_workers, way, wh
         assert f"step {BROKEN_STEP + 1}: the " in rank["error"]
         assert f"on rank {BROKEN_RANK};" in rank["error"]
         assert rank["untouched"]
+        assert rank["kept"] == 1, "it is there before anybody ends"
     (kept,) = (two_workers.folder / f"broken-{way}-{what}" / "checkpoints" / "diverged").iterdir()
     assert kept.name == f"step-{BROKEN_STEP + 1:08d}-rank-{BROKEN_RANK}.json"
     assert str(kept) in ranks[0]["error"]

@@ -10,6 +10,9 @@ import json
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -20,6 +23,7 @@ import torch.distributed as dist
 from sharding_program import Trace, local_tensors, trainer, watched
 from torch import Tensor
 
+from lmtrain import storage
 from lmtrain.building import Attempt
 from lmtrain.errors import CancelledError, DivergedError
 from lmtrain.manifest import Address
@@ -36,6 +40,13 @@ KILLED_AT = 23
 
 VICTIMS = {"adamw": 1, "muon": 0}
 """Which rank is killed; the other one is at its mercy."""
+
+RESIZED = {
+    "adamw": ("adamw", torch.float64),
+    "muon": ("muon", torch.float64),
+    "float32": ("adamw", torch.float32),
+}
+"""Optimizer and type of weights of the trainings whose number of workers changes."""
 
 BROKEN_STEP = 2
 BROKEN_RANK = 1
@@ -120,7 +131,7 @@ def stopped_after_ten(process: Process, told: list[str]) -> Process:
     )  # fmt: skip
 
 
-def resized(folder: Path, process: Process, dtype: torch.dtype) -> dict[str, Any]:
+def resized(folder: Path, process: Process, optimizer: str, dtype: torch.dtype) -> dict[str, Any]:
     """Train ten steps with two workers, ten with one, and the rest with two."""
     found: dict[str, list] = {"steps": [], "losses": [], "tokens": []}
     for phase, members in enumerate((2, 1, 2)):
@@ -128,7 +139,7 @@ def resized(folder: Path, process: Process, dtype: torch.dtype) -> dict[str, Any
         if process.rank < members:
             own = process if members == 2 else Process()
             own = own if phase == 2 else stopped_after_ten(own, [])
-            made = trainer(folder, own, "zero2", "adamw", steps=STEPS, dtype=dtype)
+            made = trainer(folder, own, "zero2", optimizer, steps=STEPS, dtype=dtype)
             trace = watched(made)
             try:
                 made.run()
@@ -142,7 +153,7 @@ def resized(folder: Path, process: Process, dtype: torch.dtype) -> dict[str, Any
 
 
 def exported(folder: Path, process: Process) -> None:
-    """Train in shards, write the model as a stage does, and beside it the logits that it gave here."""
+    """Train, write the model as a stage does, and beside it the logits that it gave here."""
     attempt = Attempt(str(folder), Address("model", "tiny", "0" * 12), "one")
     made = trainer(folder, process, "zero3", "adamw", dtype=torch.float32)
     made.job.log_folder = live_folder(attempt)
@@ -185,6 +196,22 @@ class _Infinite(torch.autograd.Function):
 BREAKS = {"loss": lambda loss: loss * float("nan"), "gradient": _Infinite.apply}
 
 
+@contextmanager
+def slow_writes() -> Iterator[None]:
+    """Let writing take a moment, so that it shows who doesn't wait for it."""
+    write = storage.write_bytes
+
+    def slowly(url: str, data: bytes) -> None:
+        time.sleep(0.3)
+        write(url, data)
+
+    storage.write_bytes = slowly
+    try:
+        yield
+    finally:
+        storage.write_bytes = write
+
+
 def broken(folder: Path, process: Process, way: str, what: str) -> list[dict[str, Any]]:
     """Break one rank's loss or gradient in the third step; return what each rank came to."""
     made = trainer(folder, process, way, "adamw")
@@ -199,14 +226,16 @@ def broken(folder: Path, process: Process, way: str, what: str) -> list[dict[str
         return BREAKS[what](found) if process.rank == BROKEN_RANK else found
 
     made.job.objective.loss = breaking
-    error = ""
-    try:
-        made.run()
-    except DivergedError as raised:
-        error = str(raised)
+    error, kept = "", []
+    with slow_writes():
+        try:
+            made.run()
+        except DivergedError as raised:
+            error, kept = str(raised), sorted(folder.glob("checkpoints/diverged/*"))
     after = local_tensors(made)
     untouched = bool(before) and all(torch.equal(before[name], after[name]) for name in after)
-    return from_all(process, {"error": error, "untouched": untouched, "rows": len(trace.tokens[-1])})
+    told = {"error": error, "untouched": untouched, "rows": len(trace.tokens[-1]), "kept": len(kept)}
+    return from_all(process, told)
 
 
 def main(folder: Path) -> None:
@@ -231,9 +260,11 @@ def main(folder: Path) -> None:
         found[f"whole {optimizer}"] = told_of(run_recorded(own, with_dropout(own, process, optimizer)))
     found["ways"] = every_way(folder, process)
     found["sliced"] = sliced(folder, process)
-    for dtype in (torch.float64, torch.float32):
-        found[f"resized {dtype}"] = resized(folder / f"resized-{dtype}", process, dtype)
-    exported(folder / "exported", process)
+    for name, (optimizer, dtype) in RESIZED.items():
+        found[f"resized {name}"] = resized(folder / f"resized-{name}", process, optimizer, dtype)
+    exported(folder / "exported" / "sharded", process)
+    if process.leads:
+        exported(folder / "exported" / "single", Process())
     for way in ("ddp", "zero3"):
         for what in BREAKS:
             found[f"broken {way} {what}"] = broken(folder / f"broken-{way}-{what}", process, way, what)
