@@ -1,4 +1,4 @@
-"""Flex attention reads packed rows as plain attention does. A CPU has no backward pass of it: see tests/gpu."""
+"""Flex attention reads packed rows as plain attention does. On a CPU it has no backward pass: see tests/gpu."""
 
 import pytest
 import torch
