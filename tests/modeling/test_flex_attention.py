@@ -1,4 +1,4 @@
-"""Flex attention reads packed rows as plain attention does. On a CPU it has no backward pass: see tests/gpu."""
+"""Flex attention reads packed rows as plain attention does; its backward pass needs a GPU (tests/gpu)."""
 
 import pytest
 import torch
