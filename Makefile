@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement readme-tables serve lock clean
+.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization readme-tables serve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ bench-growth: $(INSTALLED) ## curation from 100,000 to 1,000,000 documents: time
 
 bench-agreement: $(INSTALLED) ## every verdict of our filters beside datatrove's, with our words
 	$(BIN)/python tests/benchmarks/agreement.py
+
+bench-loading: $(INSTALLED) ## the loader: tokens/s for each kind of row, and how long a training waits for it
+	$(BIN)/python tests/benchmarks/loading.py
+
+bench-tokenization: $(INSTALLED) ## text to shards beside bare encode_batch and datatrove
+	$(BIN)/python tests/benchmarks/tokenization.py
 
 readme-tables: $(INSTALLED) ## the READMEs' tables, from what the benchmarks wrote
 	$(BIN)/python tests/benchmarks/readme_tables.py

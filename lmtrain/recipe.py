@@ -80,6 +80,17 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _mixed_sources_are_known(self) -> "Recipe":
+        known = sorted(source.alias for source in [*self.ingest.docstrings, *self.ingest.files])
+        for given in self.pretrain.mixing.sources:
+            if given.source not in known:
+                raise ValueError(
+                    f"pretrain.mixing.sources: no source {given.source!r} in ingest "
+                    f"(there are: {', '.join(known)})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _classifier_has_examples_and_a_threshold(self) -> "Recipe":
         least, share = self.curate.thresholds.get(QUALITY), self.curate.keep_share
         if self.classifier.data is None:

@@ -7,7 +7,7 @@ looked at; test splits aren't shown to a model in training.
 """
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +16,23 @@ import pyarrow as pa
 from lmtrain import storage
 from lmtrain.errors import CorruptArtifactError
 from lmtrain.manifest import Artifact
-from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.config import MixingConfig, PretrainConfig
+from lmtrain.pretraining.mixing import training_order
 from lmtrain.pretraining.rows import open_rows
 from lmtrain.removals.config import ROLE, RemovalsConfig
 from lmtrain.removals.entries import Removals, open_removals
 from lmtrain.removals.resolving import REMOVED, removed_documents, removed_examples, removed_ids
 from lmtrain.schemas import strings
-from lmtrain.training.order import permute
+from lmtrain.training.schedule import rows_before
 
 ROWS_AT_ONCE = 1 << 20
-"""Places of a permutation that are worked out at once."""
+"""Places of an order that are worked out at once."""
+
+OF_THE_ORDER = (
+    "row_tokens", "packing", "mixing", "seed",
+    "max_steps", "train_batch_size", "batch_ramp_ratio", "batch_ramp_start",
+)  # fmt: skip
+"""Fields of a pretraining that decide which rows it reads."""
 
 
 class Seen(NamedTuple):
@@ -128,16 +135,19 @@ def _only(table: pa.Table, chosen: list[bool]) -> pa.Table:
 def _reached(model: Artifact, shards: Artifact, skipped: frozenset[str], ids: frozenset[str]) -> set[str]:
     """Return those training documents of which a row was reached before a pretraining ended."""
     own: dict[str, Any] = model.manifest.config
-    names = ("row_tokens", "train_batch_size", "seed")
-    config = PretrainConfig.model_validate({name: own[name] for name in names if name in own})
-    packed = open_rows(shards, "train", config.row_tokens, 0, skipped)  # the end token is none of its rows
+    config = PretrainConfig.model_validate({name: own[name] for name in OF_THE_ORDER if name in own})
+    packed = open_rows(  # the end token is none of its rows
+        shards, "train", config.row_tokens, 0, skipped, packing=config.packing
+    )
     spans = packed.rows_of(ids)
-    wanted = np.unique(np.concatenate([np.empty(0, np.int64), *map(np.asarray, spans.values())]))
-    taken = min(len(packed), int(model.stats["steps"]) * config.train_batch_size)
-    if taken == len(packed):
+    taken = rows_before(int(model.stats["steps"]), config.max_steps, config)
+    mixed = config.mixing != MixingConfig()
+    if taken >= len(packed) and not mixed:
         return {identity for identity, rows in spans.items() if rows}
-    rows: set[int] = set()
+    order = training_order(config, packed)
+    wanted = np.unique(np.fromiter(chain.from_iterable(spans.values()), np.int64))
+    reached: set[int] = set()
     for low in range(0, taken, ROWS_AT_ONCE):
-        places = np.arange(low, min(low + ROWS_AT_ONCE, taken))
-        rows.update(np.intersect1d(permute(places, len(packed), config.seed, 0), wanted).tolist())
-    return {identity for identity, span in spans.items() if not rows.isdisjoint(span)}
+        rows = order.at(low, min(low + ROWS_AT_ONCE, taken))[1]
+        reached.update(np.intersect1d(rows, wanted).tolist())
+    return {identity for identity, rows in spans.items() if not reached.isdisjoint(rows)}

@@ -56,6 +56,14 @@ WRONG = {
     "negative size": (put("pretrain.hidden_size", -5), r"pretrain\.hidden_size: .*greater.* 8 \(got -5\)"),
     "zero workers": (put("resources.workers", 0), r"resources\.workers: .*\(got 0\)"),
     "heads that don't divide": (put("pretrain.num_attention_heads", 7), r"hidden_size 192 must be .*heads 7"),
+    "a source to mix that isn't there": (
+        put("pretrain.mixing", {"sources": [{"source": "yours", "weight": 2}]}),
+        r"pretrain\.mixing\.sources: no source 'yours' in ingest \(there are: mine\)",
+    ),
+    "a temperature that is an inverse": (
+        put("pretrain.mixing", {"temperature": 5.0}),
+        r"pretrain\.mixing\.temperature: .*less than or equal to 1.*got 5",
+    ),
     "unknown architecture": (put("pretrain.architecture", "lama"), r"pretrain\.architecture: .*'llama'"),
     "unknown preset": (put("curate.preset", "klingon"), r"curate\.preset: .*'english'"),
     "a threshold that isn't there": (put("curate.thresholds", {"min_word": 3}), r"no threshold 'min_word'"),

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from lmtrain.modeling.isolation import isolating
 from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy
+from lmtrain.objectives.packed import stacked
 
 
 class CausalLM:
@@ -34,23 +35,25 @@ class CausalLM:
         """Stack packed rows.
 
         Args:
-            rows: packed rows of T + 1 tokens (`lmtrain.training.packing.PackedRow`).
+            rows: packed rows of one width (`lmtrain.objectives.packed.PackedRow`, or a batch of them).
             indices: not used; nothing here is random.
             epochs: not used.
             seed: not used.
 
         Returns:
-            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T).
+            `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T); where a row is
+            padded `attention_mask` too, 1 beside what isn't.
         """
-        tokens = np.stack([row.tokens for row in rows])
-        document = np.stack([row.document for row in rows])
-        inputs, labels = tokens[:, :-1], tokens[:, 1:]
+        given = stacked(rows)
+        used = given.inputs >= 0
         batch = {
-            "input_ids": np.where(inputs < 0, self.pad, inputs),
-            "labels": np.where((labels < 0) | (inputs < 0), IGNORED, labels),
-            "position_ids": _positions(document),
-            "document": document,
+            "input_ids": np.where(used, given.inputs, self.pad),
+            "labels": np.where(used & (given.targets >= 0), given.targets, IGNORED),
+            "position_ids": _positions(given.document),
+            "document": given.document,
         }
+        if not used.all():
+            batch["attention_mask"] = used.astype(np.int64)
         return {name: torch.from_numpy(value) for name, value in batch.items()}
 
     def targets(self, batch: Batch) -> int:

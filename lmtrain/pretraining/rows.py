@@ -2,7 +2,7 @@
 
 In: a removal list and shards. Out: `removed.parquet` beside the model, which says
 for each document the entry that it falls under; and, without these documents, the
-packed rows of a split, and how much is left of each.
+rows of a split, and how much is left of each.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.removals.entries import open_removals
 from lmtrain.removals.resolving import removed_documents
 from lmtrain.schemas import SPLITS, strings
-from lmtrain.training.packing import PackedRows
+from lmtrain.training.packing import PackedRows, Packing
 
 Totals = dict[str, dict[str, int]]
 """Documents, tokens and bytes by split."""
@@ -67,10 +67,30 @@ def totals_without(shards: Artifact, skipped: Set[str]) -> Totals:
 
 
 def open_rows(
-    shards: Artifact, split: str, row_tokens: int, end: int, skipped: Set[str] = frozenset()
+    shards: Artifact,
+    split: str,
+    row_tokens: int,
+    end: int,
+    skipped: Set[str] = frozenset(),
+    *,
+    packing: Packing = "concatenate",
+    vocabulary: int | None = None,
 ) -> PackedRows:
-    """Open the packed rows of one split, without the documents that are skipped."""
+    """Open the rows of one split, without the documents that are skipped.
+
+    Args:
+        shards: whose files are opened, each checked against its SHA-256.
+        split: `train`, `validation` or `test`.
+        row_tokens: the most tokens of a row.
+        end: id of the token that opens and closes documents.
+        skipped: ids of documents that are left out.
+        packing: how rows are made of documents.
+        vocabulary: ids that the model has; rows with others are refused. None: not looked at.
+
+    Raises:
+        CorruptArtifactError: a shard isn't what the manifest says it is; names the file.
+    """
     paths: dict[str, list[Path]] = defaultdict(list)
     for record in shards.files("shards", split=split):
         paths[str(record.source)].append(shards.open(record))
-    return PackedRows(paths, row_tokens, end, skipped)
+    return PackedRows(paths, row_tokens, end, skipped, packing, vocabulary)

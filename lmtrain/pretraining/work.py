@@ -6,7 +6,9 @@ from typing import Any
 from lmtrain.building import Attempt, Built, build_once
 from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact
+from lmtrain.pretraining.checks import check_checkpoint, check_inputs
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.mixing import check_names
 from lmtrain.pretraining.rows import ids_in, totals_without, write_removed
 from lmtrain.removals.resolving import removals_of
 from lmtrain.schemas import SPLITS
@@ -26,11 +28,19 @@ def pretrained(inputs: dict[str, list[str]], config: PretrainConfig, root: str, 
         trains: on Ray's workers, or in the processes of `torchrun`.
 
     Raises:
-        StageError: a split that is needed is empty, or the training diverges.
+        CorruptArtifactError: a file of the shards or of the tokenizer is missing or cut short.
+        RecipeError: `mixing` names a source that isn't there.
+        StageError: shards, tokenizer and model don't belong together, a split that is needed is empty, or
+            the training diverges.
     """
     shards = Artifact(inputs["shards"][0])
 
     def work(attempt: Attempt) -> Built:
+        tokenizer = Artifact(inputs["tokenizer"][0])
+        check_inputs(shards, tokenizer)
+        for url in inputs.get("model", []):
+            check_checkpoint(Artifact(url), tokenizer)
+        check_names(config.mixing, {str(one.source) for one in shards.files("shards", split="train")})
         removed = write_removed(attempt, removals_of(inputs), shards)
         skipped = ids_in(attempt, removed)
         left = totals_without(shards, skipped)

@@ -10,13 +10,16 @@ from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
 from lmtrain.modeling.isolation import check_packable
 from lmtrain.pretraining.card import model_card
+from lmtrain.pretraining.checks import check_model, end_of
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.mixing import mixing_figures, training_order
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
+from lmtrain.training.schedule import rows_before
 
 
 def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
@@ -36,17 +39,28 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     skipped = ids_in(attempt, spec["removed"])
     shards, tokenizer_artifact = Artifact(spec["shards"]), Artifact(spec["tokenizer"])
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_artifact.folder("tokenizer"))
+    end = end_of(tokenizer, tokenizer_artifact.address.folder)
+    rows, validation = (
+        open_rows(
+            shards, split, config.row_tokens, end, skipped, packing=config.packing, vocabulary=len(tokenizer)
+        )
+        for split in ("train", "validation")
+    )
+    order = training_order(config, rows)
+    packed = config.packing != "none"
     model = new_causal_lm(
         config,
         len(tokenizer),
         config.row_tokens,
-        tokenizer.eos_token_id,
+        end,
         tokenizer.pad_token_id,
         config.seed,
         process.device,
-        attention_kernel(process.device, resources.compile, config.row_tokens),
+        attention_kernel(process.device, resources.compile, config.row_tokens, packed=packed),
     )
-    check_packable(model.config)
+    check_model(model.config, len(tokenizer), config.row_tokens)
+    if packed:
+        check_packable(model.config)
     left = totals_without(shards, skipped)
     parameters = parameter_count(model)
     width = config.num_hidden_layers * config.hidden_size * config.row_tokens
@@ -54,10 +68,10 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         model=model,
         layers=repeated_layers(model),
         objective=OBJECTIVES.get(config.objective)(
-            tokenizer.pad_token_id, compiled=resources.compile, z_loss=config.z_loss
+            tokenizer.pad_token_id, compiled=resources.compile, packed=packed, z_loss=config.z_loss
         ),
-        rows=open_rows(shards, "train", config.row_tokens, tokenizer.eos_token_id, skipped),
-        validation=open_rows(shards, "validation", config.row_tokens, tokenizer.eos_token_id, skipped),
+        rows=rows,
+        validation=validation,
         bytes_per_target=bytes_per_target(left["validation"]),
         config=config,
         steps=config.max_steps,
@@ -65,9 +79,14 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         attempt=attempt.id,
         log_folder=live_folder(attempt),
         flops_per_token=6 * parameters + 6 * width,
+        order=order,
     )
     outcome = Trainer(job, resources, process).run()
     figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
+    figures["packing"] = rows.figures()
+    read = rows_before(outcome.figures["steps"], config.max_steps, config)
+    if mixed := mixing_figures(rows, order, read):
+        figures["mixing"] = mixed
     if skipped:
         by_split = shards.stats["by_split"]
         figures["documents_skipped"] = {

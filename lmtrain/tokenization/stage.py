@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -135,13 +135,11 @@ def _encoded(batch: pa.RecordBatch, tokenizer: Tokenizer, shared: Shared) -> pa.
     texts, identities = strings(batch["text"]), strings(batch["id"])
     encode = tokenizer.encode_batch if shared.starts else tokenizer.encode_batch_fast
     encodings = encode(texts, add_special_tokens=False)
-    lengths = np.fromiter((len(one.ids) for one in encodings), np.int64, len(encodings))
-    offsets = np.zeros(len(encodings) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
+    ids = [one.ids for one in encodings]  # each look at them makes a new list
+    offsets = np.zeros(len(ids) + 1, np.int32)
+    np.cumsum([len(one) for one in ids], out=offsets[1:])
     width = shared.schema.field("input_ids").type.value_type
-    flat = np.fromiter(
-        chain.from_iterable(one.ids for one in encodings), width.to_pandas_dtype(), offsets[-1]
-    )
+    flat = np.fromiter(chain.from_iterable(ids), width.to_pandas_dtype(), offsets[-1])
     columns: dict[str, Any] = {
         "id": batch["id"],
         "source": batch["source"],
@@ -149,7 +147,7 @@ def _encoded(batch: pa.RecordBatch, tokenizer: Tokenizer, shared: Shared) -> pa.
         "license": batch["license"],
         "key": pa.array([row_key(one) for one in identities], pa.uint64()),
         "input_ids": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, width)),
-        "bytes": pa.array([len(text.encode()) for text in texts], pa.int64()),
+        "bytes": pc.binary_length(cast("pa.LargeStringArray", batch["text"])).cast(pa.int64()),
     }
     if shared.starts:
         languages = strings(batch["language"])
@@ -218,6 +216,7 @@ def write_shard(rows: Range, shared: Shared, output: ShardOutput) -> None:
         "documents": table.num_rows,
         "tokens": int(_list_lengths(table).sum()),
         "bytes": int(pc.sum(table["bytes"]).as_py() or 0),
+        "largest_id": int(pc.max(pc.list_flatten(table["input_ids"])).as_py() or 0),
     }
 
 
@@ -234,6 +233,7 @@ def _totals(written: list[ShardResult]) -> dict[str, Any]:
             row = totals[f"by_{axis}"].setdefault(result.stats[axis], dict.fromkeys(counted, 0))
             for name in counted:
                 row[name] += result.stats[name]
+    totals["largest_id"] = max((result.stats.get("largest_id", 0) for result in written), default=0)
     rows = totals["by_split"].values()
     totals["bytes_per_token"] = round(
         sum(row["bytes"] for row in rows) / sum(row["tokens"] for row in rows), 4

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from lmtrain.objectives.base import Batch, Objective
 from lmtrain.training.config import TrainingConfig
+from lmtrain.training.order import DataOrder
 
 
 class Rows(Protocol):
@@ -49,6 +50,7 @@ class Job:
         attempt: names this attempt's own among them.
         log_folder: local folder for metrics that people can follow.
         flops_per_token: of one forward and backward pass, for the utilization.
+        order: of the training rows; all of them epoch after epoch if there is none.
     """
 
     model: PreTrainedModel
@@ -63,6 +65,7 @@ class Job:
     attempt: str
     log_folder: Path
     flops_per_token: float
+    order: DataOrder | None = None
 
 
 @dataclass

@@ -7,11 +7,12 @@ difference whether it was made ahead, or again after a stop.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import torch
 
 from lmtrain.objectives.base import IGNORED, Batch, Objective
 from lmtrain.training.job import Rows
-from lmtrain.training.order import DataOrder, rank_slice
+from lmtrain.training.order import DataOrder, order_of, rank_slice
 from lmtrain.training.process import Process
 
 
@@ -23,7 +24,13 @@ class Loader:
     """
 
     def __init__(
-        self, rows: Rows, objective: Objective, seed: int, micro_batch_size: int, process: Process
+        self,
+        rows: Rows,
+        objective: Objective,
+        seed: int,
+        micro_batch_size: int,
+        process: Process,
+        order: DataOrder | None = None,
     ) -> None:
         """Load rows for an objective.
 
@@ -33,13 +40,14 @@ class Loader:
             seed: of the order, and of what is random in a row.
             micro_batch_size: rows in one forward pass.
             process: this worker.
+            order: of the rows; all of them epoch after epoch if there is none.
         """
         self.rows = rows
         self.objective = objective
         self.seed = seed
         self.micro_batch_size = micro_batch_size
         self.process = process
-        self.order = DataOrder(len(rows), seed, rows.lengths)
+        self.order = order or order_of(len(rows), seed, rows.lengths)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lmtrain-loader")
         self._ahead: tuple[tuple[int, int], Future[list[Batch]]] | None = None
 
@@ -87,11 +95,14 @@ class Loader:
     def _made(self, start: int, size: int) -> list[Batch]:
         low, high = self._slice(start, size)
         most, micro = -(-size // self.process.world), self.micro_batch_size
-        return [self._batch(begin, min(begin + micro, high)) for begin in range(low, low + most, micro)]
+        epochs, indices = self.order.at(low, high)
+        cuts = range(0, most, micro)
+        return [self._batch(epochs[cut : cut + micro], indices[cut : cut + micro]) for cut in cuts]
 
-    def _batch(self, begin: int, end: int) -> Batch:
-        empty = begin >= end
-        epochs, indices = self.order.at(0, 1) if empty else self.order.at(begin, end)
+    def _batch(self, epochs: np.ndarray, indices: np.ndarray) -> Batch:
+        empty = not len(indices)
+        if empty:
+            epochs, indices = self.order.at(0, 1)
         batch = self.objective.collate(self.rows.take(indices), indices, epochs, self.seed)
         if empty:
             batch["labels"] = torch.full_like(batch["labels"], IGNORED)

@@ -79,7 +79,7 @@ class Trainer:
         self.resources = resources
         self.process = process
         micro = resources.micro_batch_size
-        self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process)
+        self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process, job.order)
         self.state = _State()
         recompute(job.layers, resources.recompute)
         if resources.compile:

@@ -1,158 +1,157 @@
-"""Documents of token shards as rows of equal length. Packing happens here and nowhere else.
+"""Documents of token shards as rows. Packing happens here and nowhere else.
 
-A source's shards are one stream: the end token, then each document followed by
-the end token. Row r holds the stream's tokens [r·T, r·T + T]: T inputs and, one
-further on, T targets. The end token closes one document and opens the next, so
-every token of every document is a target once, and no token is dropped; what
-is missing at the end of the last row is padded. Documents that are to be skipped
-leave no trace: the stream is that of shards without them.
+Whatever the packing, a row holds slots of documents of one source
+(`lmtrain.training.shards`), every slot of every document stands in one row, and
+what is empty at the end of a row is padded: every token is a target once, and so
+is the end token that closes each document. Documents that are to be skipped leave
+no trace: the rows are those of shards without them.
+
+    concatenate   all slots of a source joined and cut every T: only the last row is padded
+    best_fit      documents stay whole where they fit into a row (`lmtrain.training.best_fit`)
+    none          a document a row, or a piece of a long one: rows of different lengths
 """
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-PADDING = -1
-"""Marks what is no token, in rows of the packed stream."""
+from lmtrain.errors import CorruptArtifactError
+from lmtrain.objectives.packed import PADDING, PackedBatch, PackedRow
+from lmtrain.training.best_fit import plan_of
+from lmtrain.training.order import BucketedOrder
+from lmtrain.training.shards import Segments, SourceTokens
 
+__all__ = ["PADDING", "PackedBatch", "PackedRow", "PackedRows", "Packing"]
 
-@dataclass(frozen=True)
-class PackedRow:
-    """One row.
+Packing = Literal["concatenate", "best_fit", "none"]
 
-    Attributes:
-        tokens: shape (T + 1,), `PADDING` beyond the stream's end.
-        document: number of the document of each input within the row, shape (T,).
-    """
-
-    tokens: np.ndarray
-    document: np.ndarray
+PAD_MULTIPLE = 64
+"""Rows of different lengths are padded to a multiple of this: a compiled model meets few shapes."""
 
 
-class _Shard:
-    """The token values and document boundaries of one shard, memory-mapped; documents skipped don't count."""
+class _Layout(Protocol):
+    """Which slots of which documents of a source stand in which row."""
 
-    def __init__(self, path: Path, skipped: Set[str]) -> None:
-        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-        self.path = path
-        self.kept = _places_kept(table["id"], skipped)
-        column = table["input_ids"]
-        chunks = cast("list[pa.ListArray]", column.chunks)
-        self.values = [chunk.flatten().to_numpy() for chunk in chunks]  # no copies
-        lengths = [np.diff(chunk.offsets.to_numpy()) for chunk in chunks]
-        self.starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
-        self.chunk_starts = np.concatenate([[0], np.cumsum([len(values) for values in self.values])])
+    rows: int
+    lengths: np.ndarray | None
+    """Slots of each row, shape (rows,), where they differ and stay so."""
 
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each document, shape (documents,)."""
-        lengths = np.diff(self.starts)
-        return lengths if self.kept is None else lengths[self.kept]
+    def segments(self, rows: np.ndarray) -> Segments:
+        """Return what stands in rows."""
+        ...
 
-    def ids(self) -> pa.ChunkedArray:
-        """Return the documents' ids; they are read each time."""
-        ids = pa.ipc.open_stream(pa.memory_map(str(self.path))).read_all()["id"]
-        return ids if self.kept is None else ids.take(self.kept)
+    def rows_of(self, document: int) -> Sequence[int]:
+        """Return the rows in which a document stands."""
+        ...
 
-    def tokens(self, document: int) -> np.ndarray:
-        """Return the tokens of one document; it lies in one record batch."""
-        if self.kept is not None:
-            document = int(self.kept[document])
-        low, high = self.starts[document], self.starts[document + 1]
-        if low == high:
-            return self.values[0][:0]
-        chunk = int(np.searchsorted(self.chunk_starts, low, side="right")) - 1
-        base = self.chunk_starts[chunk]
-        return self.values[chunk][low - base : high - base]
+    def cut(self) -> int:
+        """Return how many documents stand in more than one row."""
+        ...
 
 
-def _places_kept(ids: pa.ChunkedArray, skipped: Set[str]) -> np.ndarray | None:
-    """Return the places of documents that aren't skipped, shape (documents,); None where none is skipped."""
-    if not skipped:
-        return None
-    gone = pc.is_in(ids, pa.array(sorted(skipped), pa.string())).to_numpy()
-    return np.flatnonzero(~gone) if gone.any() else None
+class _Concatenated:
+    """All slots of a source joined, and cut every T."""
 
+    lengths = None
 
-class _Stream:
-    """All shards of one source joined, with the end tokens in between."""
-
-    def __init__(self, paths: list[Path], row_tokens: int, end: int, skipped: Set[str]) -> None:
-        self.shards = [_Shard(path, skipped) for path in paths]
+    def __init__(self, slots: np.ndarray, row_tokens: int) -> None:
         self.row_tokens = row_tokens
-        self.end = end
-        by_shard = [shard.lengths for shard in self.shards]
-        self.first_document = np.concatenate([[0], np.cumsum([len(lengths) for lengths in by_shard])])
-        lengths = np.concatenate(by_shard)
-        self.starts = np.concatenate([[0], np.cumsum(lengths + 1)])  # of each opening end token
-        self.targets = int(self.starts[-1])
-        self.rows = -(-self.targets // row_tokens)
+        self.starts = np.concatenate([[0], np.cumsum(slots)])
+        self.rows = -(-int(self.starts[-1]) // row_tokens)
 
-    def row(self, index: int) -> PackedRow:
-        low = index * self.row_tokens
-        high = min(low + self.row_tokens + 1, self.targets + 1)
-        tokens = np.full(self.row_tokens + 1, PADDING, dtype=np.int64)
-        document = np.zeros(self.row_tokens + 1, dtype=np.int64)
-        first = int(np.searchsorted(self.starts, low, side="right")) - 1
-        last = int(np.searchsorted(self.starts, high - 1, side="right")) - 1
-        for number in range(first, last + 1):
-            start = int(self.starts[number])
-            document[max(start, low) - low :] = number - first
-            if low <= start < high:
-                tokens[start - low] = self.end
-            if number < len(self.starts) - 1:
-                values = self._document(number)
-                begin, stop = max(start + 1, low), min(start + 1 + len(values), high)
-                tokens[begin - low : stop - low] = values[begin - start - 1 : stop - start - 1]
-        document[high - low :] = last - first + 1
-        return PackedRow(tokens, document[:-1])
+    def segments(self, rows: np.ndarray) -> Segments:
+        low = rows * self.row_tokens
+        high = np.minimum(low + self.row_tokens, self.starts[-1])
+        first, last = (np.searchsorted(self.starts, place, side="right") - 1 for place in (low, high - 1))
+        row, document = _ranges(first, last + 1)
+        begin = np.maximum(self.starts[document], low[row])
+        count = np.minimum(self.starts[document + 1], high[row]) - begin
+        return Segments(row, document, begin - self.starts[document], count)
 
-    def documents(self, index: int) -> list[str]:
-        """Return the ids of the documents of which a row has tokens, in their order."""
-        low = index * self.row_tokens
-        high = min(low + self.row_tokens + 1, self.targets)
-        first = int(np.searchsorted(self.starts, low, side="right")) - 1
-        last = int(np.searchsorted(self.starts, high - 1, side="right")) - 1
-        found = []
-        for number in range(first, last + 1):
-            shard = int(np.searchsorted(self.first_document, number, side="right")) - 1
-            found.append(self.shards[shard].ids()[number - int(self.first_document[shard])].as_py())
-        return found
+    def rows_of(self, document: int) -> Sequence[int]:
+        low, high = int(self.starts[document]), int(self.starts[document + 1])
+        return range(low // self.row_tokens, (high - 1) // self.row_tokens + 1)
 
-    def rows_of(self, ids: Set[str]) -> dict[str, range]:
-        """Return the rows in which tokens of documents stand as inputs or targets, by id."""
-        wanted, found = pa.array(sorted(ids), pa.string()), {}
-        for shard, first in zip(self.shards, self.first_document, strict=False):
-            own = shard.ids()
-            for place in np.flatnonzero(pc.is_in(own, wanted).to_numpy()):
-                low, high = (int(self.starts[first + place + side]) for side in (0, 1))  # both end tokens
-                tokens = high - low > 1
-                found[own[int(place)].as_py()] = (
-                    range(low // self.row_tokens, (high - 1) // self.row_tokens + 1) if tokens else range(0)
-                )
-        return found
+    def cut(self) -> int:
+        first, last = self.starts[:-1] // self.row_tokens, (self.starts[1:] - 1) // self.row_tokens
+        return int((first != last).sum())
 
-    def _document(self, number: int) -> np.ndarray:
-        shard = int(np.searchsorted(self.first_document, number, side="right")) - 1
-        return self.shards[shard].tokens(number - int(self.first_document[shard]))
+
+class _BestFit:
+    """Documents whole where they fit, in as few rows as a good packing finds."""
+
+    lengths = None
+
+    def __init__(self, slots: np.ndarray, row_tokens: int) -> None:
+        self.row_tokens = row_tokens
+        self.slots = slots
+        self.plan = plan_of(slots, row_tokens)
+        self.rows = self.plan.rows
+        self._places: np.ndarray | None = None
+
+    def segments(self, rows: np.ndarray) -> Segments:
+        row, piece = _ranges(self.plan.starts[rows], self.plan.starts[rows + 1])
+        document, part = (column.astype(np.int64) for column in self.plan.pieces[piece, :2].T)
+        first = part * self.row_tokens
+        return Segments(row, document, first, np.minimum(self.slots[document] - first, self.row_tokens))
+
+    def rows_of(self, document: int) -> Sequence[int]:
+        if self._places is None:
+            self._places = np.argsort(self.plan.pieces[:, 0], kind="stable")
+        low, high = (
+            np.searchsorted(self.plan.pieces[:, 0], document, side=side, sorter=self._places)
+            for side in ("left", "right")
+        )
+        places = self._places[low:high]
+        return sorted((np.searchsorted(self.plan.starts, places, side="right") - 1).tolist())
+
+    def cut(self) -> int:
+        return int((self.slots > self.row_tokens).sum())
+
+
+class _Single:
+    """A document a row; long ones go on in the rows after theirs."""
+
+    def __init__(self, slots: np.ndarray, row_tokens: int) -> None:
+        self.row_tokens = row_tokens
+        self.slots = slots
+        self.starts = np.concatenate([[0], np.cumsum(-(-slots // row_tokens))])
+        self.rows = int(self.starts[-1])
+        self.lengths = self.segments(np.arange(self.rows)).count
+
+    def segments(self, rows: np.ndarray) -> Segments:
+        document = np.searchsorted(self.starts, rows, side="right") - 1
+        first = (rows - self.starts[document]) * self.row_tokens
+        count = np.minimum(self.slots[document] - first, self.row_tokens)
+        return Segments(np.arange(len(rows)), document, first, count)
+
+    def rows_of(self, document: int) -> Sequence[int]:
+        return range(int(self.starts[document]), int(self.starts[document + 1]))
+
+    def cut(self) -> int:
+        return int((self.slots > self.row_tokens).sum())
+
+
+_LAYOUTS: dict[Packing, type[Any]] = {"concatenate": _Concatenated, "best_fit": _BestFit, "none": _Single}
+
+
+def _ranges(first: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for ranges joined, the number of the range and each of its members, shape (members,) each."""
+    sizes = stop - first
+    number = np.repeat(np.arange(len(sizes)), sizes)
+    return number, np.arange(len(number)) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
 
 
 class PackedRows:
-    """Packed rows of the shards of one split, source after source.
+    """Rows of the shards of one split, source after source.
 
-    Args:
-        paths_by_source: shards of each source, in the manifest's order.
-        row_tokens: T.
-        end: id of the end token.
-        skipped: ids of documents that are left out.
+    Attributes:
+        sources: their names, sorted, of those that have shards.
+        first_row: number of each source's first row, and of all rows at the end, shape (sources + 1,).
+        lengths: slots of each row, shape (rows,), where rows aren't packed; else None.
     """
-
-    lengths: np.ndarray | None = None
 
     def __init__(
         self,
@@ -160,31 +159,102 @@ class PackedRows:
         row_tokens: int,
         end: int,
         skipped: Set[str] = frozenset(),
+        packing: Packing = "concatenate",
+        vocabulary: int | None = None,
     ) -> None:
-        self.streams = [
-            _Stream(paths, row_tokens, end, skipped) for _, paths in sorted(paths_by_source.items()) if paths
-        ]
-        self.first_row = np.concatenate([[0], np.cumsum([stream.rows for stream in self.streams])])
+        """Open shards.
+
+        Args:
+            paths_by_source: shards of each source, in the manifest's order.
+            row_tokens: T, the most slots of a row.
+            end: id of the end token.
+            skipped: ids of documents that are left out.
+            packing: how rows are made of documents.
+            vocabulary: ids that a model has; rows with others are refused. None: not looked at.
+
+        Raises:
+            CorruptArtifactError: a file isn't a whole Arrow stream.
+        """
+        self.row_tokens = row_tokens
+        self.packing: Packing = packing
+        self.vocabulary = vocabulary
+        self.sources = [source for source, paths in sorted(paths_by_source.items()) if paths]
+        self.tokens = [SourceTokens(paths_by_source[source], end, skipped) for source in self.sources]
+        self.layouts: list[_Layout] = [_LAYOUTS[packing](one.slots, row_tokens) for one in self.tokens]
+        self.first_row = np.cumsum([0, *(layout.rows for layout in self.layouts)])
+        own = [layout.lengths for layout in self.layouts if layout.lengths is not None]
+        self.lengths: np.ndarray | None = np.concatenate(own) if own else None
 
     def __len__(self) -> int:
         return int(self.first_row[-1])
 
-    def take(self, indices: np.ndarray) -> list[PackedRow]:
-        """Return rows by number."""
-        return [stream.row(row) for stream, row in map(self._place, indices)]
+    def take(self, indices: np.ndarray) -> PackedBatch:
+        """Return rows by number, padded to one width: T, or as the longest needs it where they differ.
+
+        Raises:
+            CorruptArtifactError: a row holds an id that the vocabulary lacks.
+        """
+        shape = (len(indices), self._width(indices))
+        batch = PackedBatch(*(np.empty(shape, dtype=np.int64) for _ in range(3)))
+        for source, places, segments in self._segments(indices):
+            largest = self.tokens[source].fill(segments, places, batch)
+            if self.vocabulary is not None and largest >= self.vocabulary:
+                raise CorruptArtifactError(
+                    f"the shards of source {self.sources[source]} hold token {largest}, but the vocabulary "
+                    f"has {self.vocabulary} entries: tokenize with the tokenizer of the model"
+                )
+        return batch
+
+    def _width(self, indices: np.ndarray) -> int:
+        if self.lengths is None:
+            return self.row_tokens
+        longest = int(self.lengths[indices].max(initial=1))
+        return min(-(-longest // PAD_MULTIPLE) * PAD_MULTIPLE, self.row_tokens)
 
     def documents(self, indices: np.ndarray) -> list[list[str]]:
-        """Return the ids of the documents in each of these rows."""
-        return [stream.documents(row) for stream, row in map(self._place, indices)]
+        """Return the ids of the documents in each of these rows, in their order."""
+        found: list[list[str]] = [[] for _ in indices]
+        for source, places, segments in self._segments(indices):
+            ids = self.tokens[source].ids(segments.document)
+            for place, identity in zip(places[segments.row], ids, strict=True):
+                found[place].append(identity)
+        return found
 
-    def _place(self, index: int) -> tuple[_Stream, int]:
-        stream = int(np.searchsorted(self.first_row, index, side="right")) - 1
-        return self.streams[stream], int(index) - int(self.first_row[stream])
+    def _segments(self, indices: np.ndarray) -> list[tuple[int, np.ndarray, Segments]]:
+        """Return by source the places among the indices of its rows, and what stands in them."""
+        indices = np.asarray(indices, dtype=np.int64)
+        sources = np.searchsorted(self.first_row, indices, side="right") - 1
+        found = []
+        for source in np.unique(sources):
+            places = np.flatnonzero(sources == source)
+            own = indices[places] - self.first_row[source]
+            found.append((int(source), places, self.layouts[source].segments(own)))
+        return found
 
-    def rows_of(self, ids: Set[str]) -> dict[str, range]:
-        """Return by number the rows in which documents stand, by id; those that aren't there are left out."""
+    def rows_of(self, ids: Set[str]) -> dict[str, Sequence[int]]:
+        """Return the rows in which documents have tokens, by id; those that aren't there are left out."""
+        found: dict[str, Sequence[int]] = {}
+        for tokens, layout, first in zip(self.tokens, self.layouts, self.first_row.tolist(), strict=False):
+            for identity, document in tokens.numbers(ids):
+                rows = layout.rows_of(document) if tokens.slots[document] > 1 else ()
+                found[identity] = [first + row for row in rows]
+        return found
+
+    def figures(self) -> dict[str, Any]:
+        """Return rows, the share of slots that are padding, and the share of documents that are cut.
+
+        Where rows aren't packed, padding is what the longest row needs within each run of rows of like
+        length that stand together (`lmtrain.training.order.BucketedOrder`).
+        """
+        slots = sum(int(one.slots.sum()) for one in self.tokens)
+        documents = sum(map(len, self.tokens))
+        whole = len(self) * self.row_tokens
+        if self.lengths is not None:
+            whole = BucketedOrder(self.lengths, seed=0).padded(PAD_MULTIPLE, self.row_tokens)
+        cut = sum(layout.cut() for layout in self.layouts)
         return {
-            identity: range(rows.start + int(first), rows.stop + int(first))
-            for stream, first in zip(self.streams, self.first_row, strict=False)
-            for identity, rows in stream.rows_of(ids).items()
+            "kind": self.packing,
+            "rows": len(self),
+            "padding": round(1 - slots / max(1, whole), 6),
+            "documents_cut": round(cut / max(1, documents), 6),
         }

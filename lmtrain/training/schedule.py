@@ -42,3 +42,17 @@ def batch_size(step: int, steps: int, config: TrainingConfig) -> int:
         return config.train_batch_size
     first = config.batch_ramp_start
     return first + (config.train_batch_size - first) * step // ramp
+
+
+def rows_before(step: int, steps: int, config: TrainingConfig) -> int:
+    """Return how many rows a training reads before a step: those of all batches so far.
+
+    Args:
+        step: from 0; `steps` for the rows of the whole training.
+        steps: of the whole training.
+        config: the ramp, and the full size.
+    """
+    ramp = min(step, round(steps * config.batch_ramp_ratio))
+    return sum(batch_size(before, steps, config) for before in range(ramp)) + (
+        (step - ramp) * config.train_batch_size
+    )

@@ -23,6 +23,7 @@ from lmtrain.removals.entries import open_removals, with_digest
 from lmtrain.removals.resolving import removed_documents, removed_ids
 from lmtrain.schemas import strings
 from lmtrain.text.hashing import text_hash
+from lmtrain.training.order import permute
 from lmtrain.training.process import Process
 from lmtrain.watch import SilentWatch
 
@@ -150,7 +151,7 @@ def test_of_an_epoch_that_was_not_ended_only_what_was_reached_counts(own_line, l
     model = pretrained(own_line, config)
     rows = open_rows(Artifact(own_line.shards_url), "train", 8, 0)
     everyone = names(own_line, "train")
-    reached = seen.permute(np.arange(4), len(rows), config.seed, 0)  # two steps of two rows
+    reached = permute(np.arange(4), len(rows), config.seed, 0)  # two steps of two rows
     spans = rows.rows_of(frozenset(everyone))
     wanted = {name for name, span in spans.items() if set(reached.tolist()) & set(span)}
     url = listed(own_line.root, ids=everyone)

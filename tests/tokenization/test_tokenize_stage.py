@@ -78,7 +78,7 @@ def test_every_document_stands_in_one_shard_and_decodes_to_its_text(root):
     documents, tokenizer, shards = build_shards(root, 2, shard_tokens=300)
     face = AutoTokenizer.from_pretrained(tokenizer.folder("tokenizer"))
     texts = {row["id"]: row for table in documents.tables("documents") for row in table.to_pylist()}
-    seen = []
+    seen, largest = [], 0
     for record in shards.files("shards"):
         table = stage.read_stream(shards.open(record))
         keys = [row_key(one) for one in table["id"].to_pylist()]
@@ -89,7 +89,9 @@ def test_every_document_stands_in_one_shard_and_decodes_to_its_text(root):
             assert face.decode(row["input_ids"]) == document["text"]
             assert row["bytes"] == len(document["text"].encode())
             seen.append(row["id"])
+            largest = max(largest, *row["input_ids"])
     assert sorted(seen) == sorted(texts)
+    assert shards.stats["largest_id"] == largest
     assert len(shards.files("shards", split="train", source="zh")) > 1, "cut by tokens"
 
 

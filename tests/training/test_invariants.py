@@ -1,8 +1,9 @@
 """What must hold of every training, on two gloo workers; each name is the invariant.
 
-Elsewhere: single, DDP and ZeRO-1 to 3 agree in losses and clipped norms (test_sharding.py), packed and masked logits are unpacked ones (tests/modeling/test_isolation.py), the
-chunked loss is the plain one (tests/objectives/test_cross_entropy.py), a process killed while it
-saves is resumable (test_killed_saves.py), Ray as torchrun (tests/distributed).
+Elsewhere: single, DDP and ZeRO-1 to 3 have the same losses and clipped norms (test_sharding.py), packed and
+masked states are unpacked ones (tests/modeling/test_isolation.py), the chunked loss is the plain one
+(tests/objectives/test_cross_entropy.py), killed while it saves a training is resumable
+(test_killed_saves.py), Ray is as torchrun (tests/distributed).
 """
 
 import json

@@ -5,13 +5,46 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtrain.training.order import DataOrder, permute, rank_slice
+from lmtrain.training.order import ROUNDS, BucketedOrder, PermutedOrder, mix, permute, rank_slice
 
 
 @settings(max_examples=40, deadline=None)
 @given(size=st.integers(1, 3000), seed=st.integers(0, 2**31), epoch=st.integers(0, 5))
 def test_permute_visits_every_row_once(size, seed, epoch):
     assert sorted(permute(np.arange(size), size, seed, epoch)) == list(range(size))
+
+
+def by_definition(places: np.ndarray, size: int, seed: int, epoch: int) -> list[int]:
+    """A balanced Feistel network over at least log2(size) bits, walked on until it falls inside."""
+    half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half) - 1)
+    keys = mix(
+        np.arange(ROUNDS, dtype=np.uint64) + mix(np.array([seed * 0x9E3779B97F4A7C15 % 2**64 ^ epoch]))
+    )
+    found = []
+    for place in places:
+        value = np.uint64(place)
+        while True:
+            left, right = value >> np.uint64(half), value & mask
+            for key in keys:
+                left, right = right, left ^ (mix(np.array([right + key]))[0] & mask)
+            value = (left << np.uint64(half)) | right
+            if value < size:
+                break
+        found.append(int(value))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # of scalars, on which the definition is written
+@settings(max_examples=30, deadline=None)
+@given(
+    size=st.one_of(st.integers(1, 300), st.integers(1, 2**40)),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 9),
+)
+def test_the_permutation_is_that_of_its_definition(size, seed, epoch):
+    places = np.unique(np.linspace(0, size - 1, 20).astype(np.int64))
+    assert permute(places, size, seed, epoch).tolist() == by_definition(places, size, seed, epoch)
 
 
 def test_epochs_and_seeds_give_other_orders():
@@ -26,7 +59,7 @@ def test_a_permutation_is_not_close_to_the_identity():
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_any_batch_size_reads_the_same_rows(batch):
-    order = DataOrder(rows=50, seed=3)
+    order = PermutedOrder(rows=50, seed=3)
     whole = order.at(0, 128)[1]
     parts = np.concatenate([order.at(start, min(start + batch, 128))[1] for start in range(0, 128, batch)])
     assert (whole == parts).all()
@@ -36,7 +69,7 @@ def test_any_batch_size_reads_the_same_rows(batch):
 
 def test_rows_of_like_length_stand_together_and_none_is_lost():
     lengths = np.random.default_rng(0).integers(1, 500, size=5000)
-    order = DataOrder(rows=5000, seed=0, lengths=lengths)
+    order = BucketedOrder(lengths, seed=0)
     rows = order.at(0, 5000)[1]
     assert sorted(rows) == list(range(5000))
     spread = np.mean([np.ptp(lengths[rows[start : start + 32]]) for start in range(0, 4000, 32)])
