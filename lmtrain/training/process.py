@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from lmtrain.errors import StageError
 
@@ -127,14 +129,14 @@ def _is_of_a_collective(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "nccl" in str(error).lower()
 
 
-def _store_of_this_life(timeout: timedelta) -> dist.Store:
+def _store_of_this_life(timeout: timedelta) -> Any:
     """Return the store in which processes find each other.
 
     With `--max-restarts`, torchrun keeps the one in which the dead ones left their addresses (2.13), and who
     is faster than rank 0 would call those: what each life writes has a name of its own.
     """
-    store, _, _ = next(dist.rendezvous("env://", timeout=timeout))
-    return dist.PrefixStore(f"life-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    store, _, _ = next(rendezvous("env://", timeout=timeout))
+    return PrefixStore(f"life-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def torchrun_process(tell: Tell = _tell_nobody, timeout_seconds: int = 1800) -> Process:

@@ -22,7 +22,10 @@ from lmtrain.training.packing import PackedRow
 from lmtrain.training.process import Process
 from lmtrain.training.recomputing import recompute
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+    pytest.mark.filterwarnings("default"),  # PyTorch's compiler warns of its own deprecated parts
+]
 
 GPU = torch.device("cuda")
 VOCABULARY, TOKENS = 512, 384

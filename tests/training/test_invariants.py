@@ -1,8 +1,9 @@
 """What must hold of every training, on two gloo workers; each name is the invariant.
 
-Elsewhere: packed and masked logits are unpacked ones (tests/modeling/test_isolation.py), the
-chunked loss is the plain one (tests/objectives/test_cross_entropy.py), a process killed while it
-saves is resumable (test_killed_saves.py), Ray as torchrun (tests/distributed).
+Elsewhere: single, DDP and ZeRO-1 to 3 have the same losses and clipped norms (test_sharding.py), packed and
+masked states are unpacked ones (tests/modeling/test_isolation.py), the chunked loss is the plain one
+(tests/objectives/test_cross_entropy.py), killed while it saves a training is resumable
+(test_killed_saves.py), Ray is as torchrun (tests/distributed).
 """
 
 import json
@@ -12,8 +13,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from sharding_program import MAX_NORM, trainer, watched
-from two_workers_program import BREAKS, BROKEN_RANK, BROKEN_STEP, KILLED_AT, OPTIMIZERS, RESIZED, STEPS, WAYS
+from tiny_training import trainer, watched
+from two_workers_program import BREAKS, BROKEN_RANK, BROKEN_STEP, KILLED_AT, OPTIMIZERS, RESIZED, STEPS
 
 from lmtrain.training.process import Process
 
@@ -21,10 +22,11 @@ TOLERANCE = 1e-9
 
 
 def alone(folder, *, optimizer="adamw", **settings):
-    """Train in this process; return the trace and the validation loss."""
+    """Train in this process; return the trace."""
     made = trainer(folder, Process(), "ddp", optimizer, **settings)
     trace = watched(made)
-    return trace, made.run().figures["validation_loss"]
+    made.run()
+    return trace
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -48,7 +50,7 @@ def test_n_steps_equal_k_steps_and_sigkill_and_resume_to_the_bit(two_workers, op
 
 
 def test_dropout_is_at_work_in_that(two_workers, tmp_path):
-    without, _ = alone(tmp_path, steps=3)
+    without = alone(tmp_path, steps=3)
     assert abs(two_workers.figures["whole adamw"]["losses"][0] - without.losses[0]) > 1e-6
 
 
@@ -59,7 +61,7 @@ def test_from_two_workers_to_one_and_back_the_token_stream_is_the_same_and_losse
     """In float64 within 1e-9; in float32 summation order alone makes them drift, which is printed."""
     resized = two_workers.figures[f"resized {name}"]
     optimizer, dtype = RESIZED[name]
-    trace, _ = alone(tmp_path, optimizer=optimizer, steps=STEPS, dtype=dtype)
+    trace = alone(tmp_path, optimizer=optimizer, steps=STEPS, dtype=dtype)
     assert resized["steps"] == trace.steps == list(range(STEPS))
     assert resized["tokens"] == trace.tokens
     drift = np.abs(np.array(resized["losses"]) / trace.losses - 1)
@@ -70,32 +72,13 @@ def test_from_two_workers_to_one_and_back_the_token_stream_is_the_same_and_losse
         assert drift.max() < 1e-4
 
 
-@pytest.fixture(scope="module")
-def by_one_worker(tmp_path_factory):
-    """The trace and the validation loss of a training by one worker, with each optimizer."""
-    return {name: alone(tmp_path_factory.mktemp(name), optimizer=name) for name in OPTIMIZERS}
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("way", WAYS)
-def test_single_and_ddp_and_zero_1_to_3_have_the_same_losses_and_clipped_norms_at_every_step(
-    two_workers, by_one_worker, way, optimizer
-):
-    single, validation = by_one_worker[optimizer]
-    sharded = two_workers.figures["ways"][f"{way} {optimizer}"]
-    assert min(single.norms) > MAX_NORM, "clipping is at work at every step"
-    np.testing.assert_allclose(sharded["losses"], single.losses, rtol=0, atol=TOLERANCE)
-    np.testing.assert_allclose(sharded["norms"], single.norms, rtol=0, atol=TOLERANCE)
-    assert sharded["validation"] == pytest.approx(validation, abs=TOLERANCE)
-
-
 @pytest.mark.parametrize("rows", [3, 1])
 def test_one_batch_is_the_same_in_accumulation_steps_and_in_uneven_or_empty_slices(
     two_workers, tmp_path, rows
 ):
     """Targets differ from row to row; three rows on two workers are two and one, one row is none and one."""
-    whole, _ = alone(tmp_path / "whole", batch=rows, micro=rows)
-    accumulated, _ = alone(tmp_path / "parts", batch=rows, micro=1)
+    whole = alone(tmp_path / "whole", batch=rows, micro=rows)
+    accumulated = alone(tmp_path / "parts", batch=rows, micro=1)
     sliced = two_workers.figures["sliced"][str(rows)]
     assert len({len([token for token in row if token]) for step in whole.tokens for row in step}) > 1
     assert sliced["tokens"] == accumulated.tokens == whole.tokens

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from sharding_program import Trace, local_tensors, trainer, watched
+from tiny_training import Trace, local_tensors, trainer, watched
 from torch import Tensor
 
 from lmtrain import storage
@@ -32,7 +32,6 @@ from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process, torchrun_process
 
-WAYS = ("ddp", "zero1", "zero2", "zero3")
 OPTIMIZERS = ("adamw", "muon")
 STEPS = 30
 KILLED_AT = 23
@@ -97,19 +96,6 @@ def killed(folder: Path, process: Process, optimizer: str) -> None:
 def told_of(parts: list[Trace]) -> dict[str, Any]:
     """Return traces as JSON."""
     return {**asdict(parts[0]), "tokens": joined_tokens(parts)}
-
-
-def every_way(folder: Path, process: Process) -> dict[str, Any]:
-    """Train in every way of sharding, with both optimizers."""
-    found = {}
-    for way in WAYS:
-        for optimizer in OPTIMIZERS:
-            name = f"{way} {optimizer}"
-            made = trainer(folder / name, process, way, optimizer)
-            trace = watched(made)
-            validation = made.run().figures["validation_loss"]
-            found[name] = {**told_of(from_all(process, trace)), "validation": validation}
-    return found
 
 
 def sliced(folder: Path, process: Process) -> dict[str, Any]:
@@ -242,7 +228,7 @@ def main(folder: Path) -> None:
     """Do what is to be done in this life."""
     process = torchrun_process()
     torch.set_num_threads(1)
-    precision.measure_flops = lambda dtype, device: 1e9  # of thirty trainings none needs to know
+    precision.measure_flops = lambda dtype, device: 1e9  # of twenty trainings none needs to know
     life = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
     found: dict[str, Any] = {}
     for number, optimizer in enumerate(OPTIMIZERS):
@@ -258,7 +244,6 @@ def main(folder: Path) -> None:
         own = folder / f"whole-{optimizer}"
         own.mkdir(exist_ok=True)
         found[f"whole {optimizer}"] = told_of(run_recorded(own, with_dropout(own, process, optimizer)))
-    found["ways"] = every_way(folder, process)
     found["sliced"] = sliced(folder, process)
     for name, (optimizer, dtype) in RESIZED.items():
         found[f"resized {name}"] = resized(folder / f"resized-{name}", process, optimizer, dtype)
