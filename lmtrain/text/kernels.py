@@ -11,7 +11,7 @@ import numpy as np
 
 try:
     import numba
-except ModuleNotFoundError:  # a machine that only trains: the definitions themselves are fast enough there
+except ModuleNotFoundError:  # a machine that only trains: Python runs the definitions, the same and slower
     numba = None
 
 Function = TypeVar("Function", bound=Callable[..., object])
