@@ -5,7 +5,7 @@ import torch
 from torch._dynamo import config as dynamo
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from lmtrain.modeling.build import repeated_layers
+from lmtrain.modeling.build import attention_kernel, repeated_layers
 from lmtrain.modeling.isolation import isolating
 
 VOCABULARY, TOKENS = 40, 256
@@ -14,6 +14,7 @@ SHAPE = {
     "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": TOKENS,
     "pad_token_id": 1,
 }  # fmt: skip
+FLEX = attention_kernel(torch.device("cuda"), True, TOKENS)
 SHAPES = {"llama": {}, "gemma2": {"sliding_window": 40, "query_pre_attn_scalar": 16}}
 
 
@@ -33,12 +34,16 @@ def rows(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return tokens, begins.cumsum(1), index - torch.where(begins, index, 0).cummax(1).values
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")  # the compiler's own
+pytestmark = [
+    pytest.mark.slow,  # the compiler works for half a minute
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated"),  # the compiler's own
+]
+
+
 @pytest.mark.parametrize("family", SHAPES)
 @torch.no_grad()
 def test_compiled_flex_attention_gives_the_states_of_plain_attention_and_is_compiled_once(family):
-    plain, flex = (model_of(family, attention) for attention in ("eager", "flex_attention"))
+    plain, flex = model_of(family, "eager"), model_of(family, FLEX)
     for layer in repeated_layers(flex):
         layer.compile()
     for batch in range(3):
@@ -47,3 +52,17 @@ def test_compiled_flex_attention_gives_the_states_of_plain_attention_and_is_comp
             ours = flex(input_ids=tokens, use_cache=False, **isolating(flex, document, place))
         theirs = plain(input_ids=tokens, use_cache=False, **isolating(plain, document, place))
         torch.testing.assert_close(ours.last_hidden_state, theirs.last_hidden_state, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_it_heeds_autocast():
+    tokens, document, place = rows(0)
+    states = {}
+    for kernel in ("eager", FLEX):
+        model = model_of("llama", kernel)
+        for layer in repeated_layers(model):
+            layer.compile()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = model(input_ids=tokens, use_cache=False, **isolating(model, document, place))
+        states[kernel] = found.last_hidden_state.float()
+    torch.testing.assert_close(states[FLEX], states["eager"], rtol=0, atol=0.1)
