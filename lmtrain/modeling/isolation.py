@@ -43,13 +43,13 @@ class Family:
 
 
 FAMILIES = {
-    **dict.fromkeys(("llama", "gpt2", "gpt_neox", "gemma", "mistral", "mixtral"), Family()),
-    **dict.fromkeys(("olmo2", "phi3", "qwen3_moe"), Family()),
+    **dict.fromkeys(("llama", "gpt2", "gemma", "mistral", "mixtral", "olmo2"), Family()),
     **dict.fromkeys(("gemma2", "gemma3_text", "qwen2", "qwen3"), Family(by_layer_type=True)),
     **dict.fromkeys(("bert", "albert", "distilbert", "electra"), Family(causal=False)),
     **dict.fromkeys(("roberta", "xlm-roberta"), Family(causal=False, behind_padding=True)),
     **dict.fromkeys(("t5", "mt5"), Family(causal=False, positions=False)),
     "modernbert": Family(causal=False, by_layer_type=True),
+    **dict.fromkeys(("gpt_neox", "phi3", "qwen3_moe"), Family()),
 }
 """By the config's `model_type`; each is tested to read a packed document as if it stood alone."""
 

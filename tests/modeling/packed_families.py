@@ -34,12 +34,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gemma3_text": {**DECODER, "layer_types": LAYERS, "sliding_window": 3, "query_pre_attn_scalar": 8},
     "mistral": {**DECODER, "sliding_window": 3},
     "mixtral": {**DECODER, "num_local_experts": 3, "sliding_window": 4},
-    "gpt_neox": {**DECODER, "rotary_pct": 0.5},
     "olmo2": DECODER,
-    "phi3": {**DECODER, "sliding_window": 3},
     "qwen2": {**DECODER, "use_sliding_window": True, "sliding_window": 3, "layer_types": LAYERS},
     "qwen3": {**DECODER, "use_sliding_window": False},
-    "qwen3_moe": {**DECODER, "num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
     "bert": ENCODER,
     "albert": ENCODER,
     "distilbert": {
@@ -50,6 +47,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "roberta": ENCODER,
     "xlm-roberta": ENCODER,
     "modernbert": {**ENCODER, "layer_types": LAYERS, "local_attention": 6},
+    "gpt_neox": {**DECODER, "rotary_pct": 0.5},
+    "phi3": {**DECODER, "sliding_window": 3},
+    "qwen3_moe": {**DECODER, "num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
     "t5": T5,
     "mt5": T5,
 }  # fmt: skip
