@@ -198,10 +198,10 @@ class Trainer:
             storage.write_bytes(kept[self.process.rank], ids.encode())
         # Who starts the workers ends them all when the first one fails: nobody may before all have written.
         self.process.sum([0.0])
+        place = folder if len(ranks) > 1 else kept[ranks[0]]
         return DivergedError(
             f"step {step}: {what} on rank {', '.join(map(str, ranks))}; the weights are those before it, and "
-            f"the ids of the batch's documents stand in {', '.join(kept.values())}: lower learning_rate, or "
-            "raise precision to fp32"
+            f"the ids of the batch's documents stand in {place}: lower learning_rate, or raise precision to fp32"
         )
 
     def _is_left_out(self, loss: float) -> bool:
