@@ -78,17 +78,10 @@ def _rates(folder: Path, case: dict, pairs: int, steps: int) -> tuple[list[float
         arguments = (ray_workers.train, spec, resources, SilentWatch(), "benchmark")
         under_ray = threading.Thread(target=launch, args=arguments, daemon=True)
         under_ray.start()
+        given = json.dumps(spec | {"address": str(folder / "torchrun")})
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         alone = subprocess.Popen(
-            [
-                *(
-                    sys.executable,
-                    "-m",
-                    "torch.distributed.run",
-                    "--standalone",
-                    f"--nproc-per-node={WORKERS}",
-                ),
-                *(ray_workers.__file__, json.dumps(spec | {"address": str(folder / "torchrun")})),
-            ],
+            [*torchrun, f"--nproc-per-node={WORKERS}", ray_workers.__file__, given],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         sides = [Asked(listener.accept()[0]) for listener in (for_ray, for_torchrun)]

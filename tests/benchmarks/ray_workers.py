@@ -1,4 +1,4 @@
-"""Training workers of the comparison of Ray and torchrun: rank 0 trains some steps when the benchmark asks for them.
+"""Training workers of the comparison of Ray and torchrun: rank 0 is asked to train some steps.
 
 Run under torchrun as a program, and under Ray by `train` as its training function.
 """

@@ -13,6 +13,7 @@ from sharding_program import traced, trainer
 from lmtrain.training.process import Process
 
 PROGRAM = Path(__file__).with_name("sharding_program.py")
+CLIPPED_TO = 0.5
 WAYS = ("ddp", "zero1", "zero2", "zero3")
 
 
@@ -33,5 +34,6 @@ def of_two_workers() -> dict[str, list[list[float]]]:
 @pytest.mark.parametrize("way", WAYS)
 def test_two_workers_train_as_one_does(tmp_path, of_two_workers, way, optimizer):
     single = traced(trainer(tmp_path, Process(), "ddp", optimizer))
+    assert all(norm > CLIPPED_TO for _, norm in single[:-1]), "clipping is at work at every step"
     for ours, theirs in zip(single, of_two_workers[f"{way} {optimizer}"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
