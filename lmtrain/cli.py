@@ -25,6 +25,7 @@ from lmtrain.planning import look, plan_table, prepare
 from lmtrain.recipe import load_recipe
 from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import read_removals
+from lmtrain.training_verbs import estimate, profile
 from lmtrain.watch import TerminalWatch
 
 VERBS = {
@@ -140,6 +141,10 @@ def plan(recipe: str, root: str | None) -> None:
     where, planned = look(load_recipe(recipe, root=root))
     click.echo(plan_table(planned))
     click.echo(f"root: {where}")
+
+
+main.add_command(estimate)
+main.add_command(profile)
 
 
 @main.command()

@@ -79,6 +79,10 @@ class Node:
         """The artifact's readable name."""
         return self.address.label
 
+    def input_urls(self, root: str) -> dict[str, list[str]]:
+        """Return the URLs of the manifests that it is made from, by role."""
+        return {role: [given.address.url(root) for given in nodes] for role, nodes in self.inputs.items()}
+
 
 def open_line(recipe: Recipe) -> tuple[str, list[Node]]:
     """Check all that can be checked before compute is spent.
@@ -240,9 +244,8 @@ def needed(targets: Iterable[Node]) -> list[Node]:
 
 def build(node: Node, root: str, resources: Resources, watch: Watch) -> str:
     """Build one node, whose inputs are there, and return the URL of its manifest."""
-    inputs = {role: [given.address.url(root) for given in nodes] for role, nodes in node.inputs.items()}
     stage = import_module(STAGES[node.stage])
-    return stage.build(inputs, node.config, root, resources, watch)
+    return stage.build(node.input_urls(root), node.config, root, resources, watch)
 
 
 def cluster_session() -> AbstractContextManager[None]:

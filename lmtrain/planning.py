@@ -7,6 +7,7 @@ run that has nothing to do ends, within a few seconds.
 from collections.abc import Sequence
 
 from lmtrain import storage
+from lmtrain.errors import RecipeError
 from lmtrain.graph import Planned, absolute_root, check_resources, nodes_of, open_line, plan
 from lmtrain.manifest import Artifact
 from lmtrain.recipe import Recipe
@@ -34,6 +35,25 @@ def look(recipe: Recipe) -> tuple[str, list[Planned]]:
     if storage.is_remote(root):
         storage.check_reachable(root)
     return root, plan(nodes_of(recipe), root)
+
+
+def pretraining(recipe: Recipe, name: str) -> tuple[str, Planned]:
+    """Return the absolute root, and the recipe's pretraining, whose inputs are there.
+
+    Args:
+        recipe: is checked as by `prepare`.
+        name: the recipe's file, for the text of errors.
+
+    Raises:
+        LmtrainError: shards or tokenizer aren't there yet, or as `prepare`.
+    """
+    root, planned = prepare(recipe)
+    lines = {id(line.node): line for line in planned}
+    line = next(line for line in planned if line.node.stage == "pretrain")
+    for needed in (given for nodes in line.node.inputs.values() for given in nodes):
+        if not lines[id(needed)].hit:
+            raise RecipeError(f"{needed.address.folder} isn't there yet: run `lmtrain tokenize {name}` first")
+    return root, line
 
 
 def plan_table(planned: Sequence[Planned]) -> str:

@@ -6,6 +6,8 @@ Prefect tasks draw artifacts, tests look at what was told.
 
 import io
 import logging
+import math
+import os
 import sys
 import time
 from typing import Protocol
@@ -77,8 +79,40 @@ class Clock:
         return True
 
 
-SHOWN_FIGURES = ("loss", "validation_bits_per_byte", "validation_loss", "tokens_per_second")
+SHOWN_FIGURES = {
+    "loss": "loss {:.3f}",
+    "bits_per_byte": "{:.3f} bits/byte",
+    "tokens_per_second": "{:,.0f} tokens/s",
+    "mfu": "MFU {:.0%}",
+    "validation_loss": "validation loss {:.3f}",
+    "validation_bits_per_byte": "validation {:.3f} bits/byte",
+}
+"""How figures stand beside a bar; the first ones where there is no room for all."""
+
+WITHOUT_FIGURES = 44
+"""Columns of a bar's shortest line beside its title and figures."""
+
+WITH_FIGURES = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
 SECONDS_BETWEEN_LINES = 10.0
+
+
+def told_figures(known: dict[str, float], room: float = math.inf) -> str:
+    """Return the newest figures that fit, whole: `loss 3.212 · 1.873 bits/byte · 6,624 tokens/s`.
+
+    Args:
+        known: figures by name.
+        room: columns.
+    """
+    told = ""
+    for name in SHOWN_FIGURES:
+        if name in known and (name != "validation_loss" or "validation_bits_per_byte" not in known):
+            figure = SHOWN_FIGURES[name].format(known[name])
+            longer = f"{told} · {figure}" if told else figure
+            if len(longer) > room:
+                return told
+            told = longer
+    return told
 
 
 class TerminalWatch:
@@ -89,6 +123,7 @@ class TerminalWatch:
         self.interactive = sys.stderr.isatty() if interactive is None else interactive
         self.bar: tqdm | None = None
         self.unit = ""
+        self.known: dict[str, float] = {}
         self.clock = Clock(SECONDS_BETWEEN_LINES)
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
@@ -113,10 +148,17 @@ class TerminalWatch:
 
     def figures(self, step: int, **values: float) -> None:
         """Show the newest figures beside the bar."""
+        self.known |= values
         if self.bar is not None:
-            shown = {name: f"{value:.4g}" for name, value in values.items() if name in SHOWN_FIGURES}
-            if shown:
-                self.bar.set_postfix(shown, refresh=False)
+            self.bar.bar_format = WITH_FIGURES
+            self.bar.set_postfix_str(told_figures(self.known, self._room()), refresh=False)
+
+    def _room(self) -> float:
+        """Return the columns that figures may take."""
+        try:
+            return os.get_terminal_size(sys.stderr.fileno()).columns - WITHOUT_FIGURES - len(self.title)
+        except OSError:  # no terminal: a line may be as long as it is
+            return math.inf
 
     def log(self, rank: int, host: str, line: str, level: int = logging.INFO) -> None:
         """Write a line above the bar."""
@@ -131,6 +173,7 @@ class TerminalWatch:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+        self.known = {}
 
 
 class Discard(io.TextIOBase):

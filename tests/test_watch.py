@@ -1,7 +1,7 @@
 """What a person sees of the work: bars in a terminal, lines where there is none."""
 
 from lmtrain import watch as watching
-from lmtrain.watch import Clock, TerminalWatch
+from lmtrain.watch import Clock, TerminalWatch, told_figures
 
 
 def test_where_no_terminal_is_a_line_says_how_far_it_is_and_what_is_left(capsys, monkeypatch):
@@ -32,8 +32,25 @@ def test_a_terminal_gets_a_bar_with_figures(capsys):
     watch.close()
     shown = capsys.readouterr().err
     assert "10/10" in shown
-    assert "loss=1.235" in shown
+    assert "loss 1.235" in shown
     assert "secret_figure" not in shown
+
+
+def test_figures_stand_whole_or_not_at_all_and_validation_stays_until_the_next_look():
+    known = {"loss": 1.8281, "bits_per_byte": 2.612, "tokens_per_second": 27335.1, "mfu": 0.412}
+    whole = "loss 1.828 · 2.612 bits/byte · 27,335 tokens/s · MFU 41%"
+    assert told_figures(known) == whole
+    assert told_figures(known, len(whole) - 1) == "loss 1.828 · 2.612 bits/byte · 27,335 tokens/s"
+    assert told_figures(known, 3) == ""
+    looked = {"validation_loss": 2.0, "validation_bits_per_byte": 2.9}
+    assert told_figures({**known, **looked}) == f"{whole} · validation 2.900 bits/byte"
+    watch = TerminalWatch("pretrain", interactive=False)
+    watch.progress(0, 10, "steps")
+    watch.figures(10, validation_loss=2.0)
+    watch.figures(20, loss=1.0)
+    assert watch.bar is not None
+    assert watch.bar.postfix == "loss 1.000 · validation loss 2.000"
+    watch.close()
 
 
 def test_a_new_unit_is_a_new_bar_and_what_was_there_counts_as_no_work(capsys):

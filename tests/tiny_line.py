@@ -74,12 +74,17 @@ class Line:
             TokenizerConfig(vocab_size=len(self.tokenizer)),
             {"documents": [self.documents_url]},
             root,
-            lambda output: self._write_tokenizer(output, "tokenizer", "tokenizer"),
+            self.write_tokenizer,
         )
         self.shards_url = self.shards()
 
     def documents(self, texts: list[str]) -> str:
         """Documents of which the last third is for testing; two of a group."""
+        write = self.document_writer(texts)
+        return artifact(CurateConfig(preset="none"), {"corpora": []}, self.root, write)
+
+    def document_writer(self, texts: list[str]) -> Callable[[ShardOutput], None]:
+        """What writes the documents."""
         rows = [
             {
                 "id": f"d{index:03d}",
@@ -103,33 +108,34 @@ class Line:
             counts = {"documents": len(rows), "bytes": sum(len(text.encode()) for text in texts)}
             output.stats = {"by_license": {"CC0": counts}, "by_language": {self.language: counts}}
 
-        return artifact(CurateConfig(preset="none"), {"corpora": []}, self.root, write)
+        return write
 
     def shards(self) -> str:
         """Shards of the documents, one for each split."""
+        inputs = {"documents": [self.documents_url], "tokenizer": [self.tokenizer_url]}
+        return artifact(ShardsConfig(), inputs, self.root, self.write_shards)
+
+    def write_shards(self, output: ShardOutput) -> None:
+        """Write shards of the documents, one for each split."""
         ids = self.tokenizer(self.texts, add_special_tokens=False)["input_ids"]
 
-        def write(output: ShardOutput) -> None:
-            by_split = {}
-            for split in SPLITS:
-                rows = [
-                    {"id": f"d{index:03d}", "input_ids": tokens, "bytes": len(text.encode())}
-                    for index, (text, tokens) in enumerate(zip(self.texts, ids, strict=True))
-                    if split_of(index, len(ids)) == split
-                ]
-                table = pa.Table.from_pylist(rows, shard_schema(len(self.tokenizer)))
-                with pa.ipc.new_stream(str(output.path(f"{split}.arrow")), table.schema) as writer:
-                    writer.write_table(table, max_chunksize=3)
-                output.add(f"{split}.arrow", "shards", rows=len(rows), split=split, source="tale")
-                by_split[split] = {
-                    "documents": len(rows),
-                    "tokens": sum(len(row["input_ids"]) for row in rows),
-                    "bytes": sum(row["bytes"] for row in rows),
-                }
-            output.stats = {"by_split": by_split}
-
-        inputs = {"documents": [self.documents_url], "tokenizer": [self.tokenizer_url]}
-        return artifact(ShardsConfig(), inputs, self.root, write)
+        by_split = {}
+        for split in SPLITS:
+            rows = [
+                {"id": f"d{index:03d}", "input_ids": tokens, "bytes": len(text.encode())}
+                for index, (text, tokens) in enumerate(zip(self.texts, ids, strict=True))
+                if split_of(index, len(ids)) == split
+            ]
+            table = pa.Table.from_pylist(rows, shard_schema(len(self.tokenizer)))
+            with pa.ipc.new_stream(str(output.path(f"{split}.arrow")), table.schema) as writer:
+                writer.write_table(table, max_chunksize=3)
+            output.add(f"{split}.arrow", "shards", rows=len(rows), split=split, source="tale")
+            by_split[split] = {
+                "documents": len(rows),
+                "tokens": sum(len(row["input_ids"]) for row in rows),
+                "bytes": sum(row["bytes"] for row in rows),
+            }
+        output.stats = {"by_split": by_split}
 
     def labelled(self, task: str, rows: list[dict[str, Any]], alias: str = "set") -> str:
         """A labelled set; ids and groups are made up, splits go by place unless the rows say otherwise."""
@@ -185,6 +191,10 @@ class Line:
             self._write_tokenizer(output, "model", "weights")
 
         return artifact(config, {"shards": [self.shards_url]}, self.root, write)
+
+    def write_tokenizer(self, output: ShardOutput) -> None:
+        """Write the tokenizer as an artifact of its own."""
+        self._write_tokenizer(output, "tokenizer", "tokenizer")
 
     def _write_tokenizer(self, output: ShardOutput, folder: str, role: str) -> None:
         self.tokenizer.save_pretrained(output.path(f"{folder}/tokenizer.json").parent)

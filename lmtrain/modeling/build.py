@@ -81,7 +81,8 @@ def task_model(
 
 
 def _on(device: torch.device, model: PreTrainedModel) -> PreTrainedModel:
-    torch.nn.Module.to(model, device)
+    if model.device != device:  # tensors without content, by which memory is estimated, can't be moved
+        torch.nn.Module.to(model, device)
     return model
 
 

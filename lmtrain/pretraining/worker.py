@@ -16,6 +16,7 @@ from lmtrain.pretraining.mixing import mixing_figures, training_order
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
 from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
+from lmtrain.training.flops import flops_per_token
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
@@ -32,6 +33,39 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
 
     Returns:
         The figures of the training.
+    """
+    config: PretrainConfig = spec["config"]
+    attempt: Attempt = spec["attempt"]
+    job, tokenizer = new_job(spec, process)
+    outcome = Trainer(job, spec["resources"], process).run()
+    parameters = parameter_count(job.model)
+    figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
+    rows: Any = job.rows  # both as `new_job` has made them
+    order: Any = job.order
+    figures["packing"] = rows.figures()
+    read = rows_before(outcome.figures["steps"], config.max_steps, config)
+    if mixed := mixing_figures(rows, order, read):
+        figures["mixing"] = mixed
+    shards, skipped = Artifact(spec["shards"]), ids_in(attempt, spec["removed"])
+    left = totals_without(shards, skipped)
+    if skipped:
+        by_split = shards.stats["by_split"]
+        figures["documents_skipped"] = {
+            split: by_split[split]["documents"] - left[split]["documents"] for split in by_split
+        }
+    weights = whole_weights(job.model)
+    if process.leads:
+        card = model_card(config, figures, shards, left["train"])
+        write_model(attempt, job, weights, tokenizer, figures, card)
+    return figures
+
+
+def new_job(spec: dict[str, Any], process: Process) -> tuple[Job, Any]:
+    """Open the shards and make the model; return what is trained, and its tokenizer.
+
+    Args:
+        spec: as for `train`.
+        process: this worker.
     """
     config: PretrainConfig = spec["config"]
     attempt: Attempt = spec["attempt"]
@@ -62,9 +96,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     if packed:
         check_packable(model.config)
     left = totals_without(shards, skipped)
-    parameters = parameter_count(model)
-    width = config.num_hidden_layers * config.hidden_size * config.row_tokens
-    job = Job(
+    return Job(
         model=model,
         layers=repeated_layers(model),
         objective=OBJECTIVES.get(config.objective)(
@@ -78,25 +110,9 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         checkpoints=f"{attempt.base}/checkpoints",
         attempt=attempt.id,
         log_folder=live_folder(attempt),
-        flops_per_token=6 * parameters + 6 * width,
+        flops_per_token=flops_per_token(model, config.row_tokens),
         order=order,
-    )
-    outcome = Trainer(job, resources, process).run()
-    figures = {"parameters": parameters, "task": "language_modeling", "initial": "random", **outcome.figures}
-    figures["packing"] = rows.figures()
-    read = rows_before(outcome.figures["steps"], config.max_steps, config)
-    if mixed := mixing_figures(rows, order, read):
-        figures["mixing"] = mixed
-    if skipped:
-        by_split = shards.stats["by_split"]
-        figures["documents_skipped"] = {
-            split: by_split[split]["documents"] - left[split]["documents"] for split in by_split
-        }
-    weights = whole_weights(model)
-    if process.leads:
-        card = model_card(config, figures, shards, left["train"])
-        write_model(attempt, job, weights, tokenizer, figures, card)
-    return figures
+    ), tokenizer
 
 
 def bytes_per_target(totals: dict[str, int]) -> float:

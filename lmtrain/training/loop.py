@@ -24,6 +24,7 @@ from lmtrain.errors import CancelledError, DivergedError
 from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.training.blaming import breaks_gradients, ranks_that_say
 from lmtrain.training.checkpoint import Checkpoints
+from lmtrain.training.communication import CollectiveWaits
 from lmtrain.training.job import Job, Outcome, Trained
 from lmtrain.training.keyed import key_dropout
 from lmtrain.training.loading import Loader
@@ -31,6 +32,7 @@ from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
 from lmtrain.training.precision import Precision, choose_precision
 from lmtrain.training.process import Process
+from lmtrain.training.profiling import span
 from lmtrain.training.recomputing import recompute
 from lmtrain.training.schedule import batch_size, rate_share
 from lmtrain.training.sharding import clip_gradients, set_gradient_sync, shard
@@ -94,6 +96,7 @@ class Trainer:
         self.precision: Precision
         self.log: MetricsLog | None = None
         self.window = _Window()
+        self.waits = CollectiveWaits()
         self.unsaved_since = time.monotonic()
 
     def run(self) -> Outcome:
@@ -105,7 +108,7 @@ class Trainer:
             StageError: another worker is late or gone; it is named.
             StorageError: a checkpoint couldn't be written.
         """
-        with self.process.heeding_sigterm(), self.process.naming_who_is_late():
+        with self.process.heeding_signals(), self.process.naming_who_is_late(), self.waits:
             self._resume()
             self.optimizers.multiply_in(self.precision.products)
             self._tell_progress()
@@ -122,20 +125,22 @@ class Trainer:
         """Train on one global batch; look, tell and save where it is time to."""
         size = batch_size(self.state.step, self.job.steps, self.config)
         loss, targets = self._accumulate(size)
-        stop, norm = self._update(loss, targets, size)
+        with span("optimizer"):
+            stop, norm = self._update(loss, targets, size)
         self.state.step += 1
         self.state.row += size
         self.process.beat(self.state.step)
         last, save = self.state.step == self.job.steps, False
         if self.state.step % LOG_STEPS == 0 or last or stop:
             stop, save = self._tell(norm, stop)
-        begun = time.monotonic()
+        begun, communicated = time.monotonic(), self.waits.seconds
         # A checkpoint holds the look that belongs to its step: a resumed training won't look again.
         if self.job.validation is not None and (self.state.step % self.config.eval_steps == 0 or last):
             self.state.ended = self._look() or last
         if stop or save:
             self._save()
         self.window.began += time.monotonic() - begun  # looking and saving aren't training
+        self.waits.seconds = communicated
         if stop and not (self.state.ended or last):
             self.checkpoints.wait()
             raise CancelledError("stopped on request; run again to go on from here")
@@ -143,7 +148,8 @@ class Trainer:
     def _accumulate(self, size: int) -> tuple[float, float]:
         """Add up the gradients of one global batch; return this worker's loss and the targets of all."""
         begun = time.monotonic()
-        batches = self.loader.take(self.state.row, size)
+        with span("data"):
+            batches = self.loader.take(self.state.row, size)
         self.window.waited += time.monotonic() - begun
         if self.state.step + 1 < self.job.steps:
             following = batch_size(self.state.step + 1, self.job.steps, self.config)
@@ -151,14 +157,15 @@ class Trainer:
         targets = float(sum(self.job.objective.targets(batch) for batch in batches))
         everywhere = max(1.0, self.process.sum([targets])[0])
         self.optimizers.zero_gradients()
-        total = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros((), dtype=torch.float64, device=self.process.device)
         for index, batch in enumerate(batches):
             set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)
             key_dropout(self.config.seed, self.loader.first_row(self.state.row, size, index))
-            with self.precision.autocast(self.process.device):
+            with span("forward"), self.precision.autocast(self.process.device):
                 loss = self.trained(batch)
-            (loss / everywhere).backward()
-            total += loss.detach().double().cpu()
+            with span("backward"):
+                (loss / everywhere).backward()
+            total += loss.detach()
         self.window.loss += float(total)
         self.window.targets += targets
         self.window.tokens += sum(map(_tokens, batches))
@@ -220,8 +227,9 @@ class Trainer:
         leads, window, now = self.process.leads, self.window, time.monotonic()
         asked = float(stop or (leads and self.process.cancelled()))
         save = float(leads and now - self.unsaved_since > self.resources.checkpoint_seconds)
-        given = [window.loss, window.targets, window.tokens, window.waited, asked, save]
-        loss, targets, tokens, waited, asked, save = self.process.sum(given)
+        given = [window.loss, window.targets, window.tokens, window.waited, self.waits.seconds, asked, save]
+        loss, targets, tokens, waited, communicated, asked, save = self.process.sum(given)
+        self.waits.seconds = 0.0
         seconds = now - window.began
         rate = tokens / seconds
         self.state.tokens += int(tokens)
@@ -237,6 +245,8 @@ class Trainer:
             "memory_gb": _peak_memory(self.process.device) / 1e9,
             "seconds": self.state.seconds,
         }
+        if self.process.device.type == "cpu":  # a GPU's waits aren't seen from here
+            values["communication_share"] = communicated / self.process.world / seconds
         if self.job.bytes_per_target:
             values["bits_per_byte"] = values["loss"] / math.log(2) / self.job.bytes_per_target
         self._log(values)

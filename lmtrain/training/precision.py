@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "V100": 125e12}
-"""Dense bf16 (V100: fp16) operations a second, from the vendors' data sheets."""
+from lmtrain.training.devices import known_device
 
 SIZE = 512
 
@@ -38,9 +37,8 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         device: where the model lies.
     """
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        known = [peak for key, peak in PEAK_FLOPS.items() if key in name]
-        return Precision(wanted, known[0] if known else measure_flops(torch.bfloat16, device))
+        known = known_device(torch.cuda.get_device_name(device))
+        return Precision(wanted, known.flops if known else measure_flops(torch.bfloat16, device))
     full = measure_flops(torch.float32, device)
     if wanted == "fp32":
         return Precision("fp32", full)

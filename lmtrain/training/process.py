@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from lmtrain.errors import StageError
+from lmtrain.errors import ResourceError, StageError
 
 Tell = Callable[[str, dict[str, Any]], None]
+
+SAME_SIGNAL_SECONDS = 1.0
 
 
 def _tell_nobody(kind: str, payload: dict[str, Any]) -> None:
@@ -68,16 +71,31 @@ class Process:
         return tensor.tolist()
 
     @contextmanager
-    def heeding_sigterm(self) -> Iterator[None]:
-        """Let SIGTERM ask for a stop, as a scheduler does before it takes a machine away."""
+    def heeding_signals(self) -> Iterator[None]:
+        """Let SIGTERM and Ctrl-C ask for a stop: a scheduler sends the one, a person the other.
+
+        A second one ends the process at once. `torchrun` passes on what the terminal has sent to
+        its processes already, so that within a moment two are one.
+        """
         if threading.current_thread() is not threading.main_thread():  # Ray ends its workers in its own way
             yield
             return
-        before = signal.signal(signal.SIGTERM, lambda *_: self._terminated.set())
+        asked_at = 0.0
+
+        def ask(number: int, frame: Any) -> None:
+            nonlocal asked_at
+            if self._terminated.is_set() and time.monotonic() - asked_at > SAME_SIGNAL_SECONDS:
+                raise KeyboardInterrupt
+            if not self._terminated.is_set():
+                asked_at = time.monotonic()
+                self._terminated.set()
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @property
     def terminated(self) -> bool:
@@ -139,20 +157,35 @@ def _store_of_this_life(timeout: timedelta) -> Any:
     return PrefixStore(f"life-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
-def torchrun_process(tell: Tell = _tell_nobody, timeout_seconds: int = 1800) -> Process:
-    """Join the process group that `torchrun` describes in the environment, or be alone without one."""
+def torchrun_process(tell: Tell = _tell_nobody, timeout_seconds: int = 1800, device: str = "auto") -> Process:
+    """Join the process group that `torchrun` describes in the environment, or be alone without one.
+
+    Args:
+        tell: as for `Process`.
+        timeout_seconds: how long a collective may take.
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+
+    Raises:
+        ResourceError: a GPU is asked for and there are fewer than processes.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    device = torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    index = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda" and torch.cuda.device_count() <= index:
+        raise ResourceError(
+            f"resources.device is cuda, but {socket.gethostname()} has {torch.cuda.device_count()} GPUs for "
+            f"{os.environ.get('LOCAL_WORLD_SIZE', '1')} processes: set it to cpu, or start fewer"
+        )
+    on = torch.device("cpu")
+    if device != "cpu" and torch.cuda.device_count() > index:
+        on = torch.device("cuda", index)
+        torch.cuda.set_device(on)
     if world > 1 and not dist.is_initialized():
         timeout = timedelta(seconds=timeout_seconds)
         dist.init_process_group(
-            "cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo",
+            "cuda:nccl,cpu:gloo" if on.type == "cuda" else "gloo",
             store=_store_of_this_life(timeout),
             rank=int(os.environ["RANK"]),
             world_size=world,
             timeout=timeout,
         )
-    return Process(int(os.environ.get("RANK", "0")), world, device, tell)
+    return Process(int(os.environ.get("RANK", "0")), world, on, tell)
