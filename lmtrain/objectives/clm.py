@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from lmtrain.modeling.isolation import isolating
+from lmtrain.modeling.products import product_of
 from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 from lmtrain.objectives.packed import stacked
@@ -15,11 +17,20 @@ from lmtrain.objectives.packed import stacked
 class CausalLM:
     """Next-token prediction over packed rows, in which no token sees another document."""
 
-    def __init__(self, pad: int, *, z_loss: float = 0.0, compiled: bool = False) -> None:
-        """Take the id of the padding token, the weight of the z-loss, and whether the loss is compiled."""
+    def __init__(self, pad: int, *, compiled: bool = False, packed: bool = True, z_loss: float = 0.0) -> None:
+        """Learn the next token.
+
+        Args:
+            pad: id of the padding token.
+            compiled: whether the loss is compiled.
+            packed: whether rows hold several documents. One alone in its row, with padding behind it, needs
+                neither mask nor position numbers: a causal model doesn't see what comes after.
+            z_loss: weight of the squared logarithm of the normalizer, in training only.
+        """
         self.pad = pad
-        self.z_loss = z_loss
         self.compiled = compiled
+        self.packed = packed
+        self.z_loss = z_loss
 
     def collate(self, rows: Sequence, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
         """Stack packed rows.
@@ -32,7 +43,9 @@ class CausalLM:
 
         Returns:
             `input_ids`, `labels`, `position_ids`, `document`, each of shape (rows, T); where a row is
-            padded `attention_mask` too, 1 beside what isn't.
+            padded `attention_mask` too, 1 beside what isn't. `document` is left out where every row has
+            one: what is merely causal needs no mask. A compiled model always gets it, because another kind
+            of mask would have it compiled again.
         """
         given = stacked(rows)
         used = given.inputs >= 0
@@ -42,6 +55,8 @@ class CausalLM:
             "position_ids": _positions(given.document),
             "document": given.document,
         }
+        if not self.compiled and (given.document == given.document[:, :1]).all():
+            del batch["document"]
         if not used.all():
             batch["attention_mask"] = used.astype(np.int64)
         return {name: torch.from_numpy(value) for name, value in batch.items()}
@@ -51,18 +66,19 @@ class CausalLM:
         return int((batch["labels"] != IGNORED).sum())
 
     def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
-        """Return the summed loss in nats; a model that is trained, not looked at, has the z-loss in it."""
-        hidden = model.base_model(
-            input_ids=batch["input_ids"],
-            position_ids=batch["position_ids"],
-            attention_mask=document_mask(batch["document"]),
-            use_cache=False,
-        ).last_hidden_state
+        """Return the summed loss in nats."""
+        several = self.packed and "document" in batch
+        apart = isolating(model, batch["document"], batch["position_ids"]) if several else {}
+        hidden = model.base_model(input_ids=batch["input_ids"], use_cache=False, **apart).last_hidden_state
         head = model.get_output_embeddings()
-        assert head is not None, "a language model has a head"
-        z_loss = self.z_loss if model.training else 0.0
+        assert isinstance(head, nn.Linear), "a language model has a head"
         return chunked_cross_entropy(
-            hidden, head.weight, batch["labels"], z_loss=z_loss, compiled=self.compiled
+            hidden,
+            head.weight,
+            batch["labels"],
+            z_loss=self.z_loss if model.training else 0.0,
+            compiled=self.compiled,
+            product=product_of(head, hidden),
         )
 
 
@@ -72,18 +88,3 @@ def _positions(document: np.ndarray) -> np.ndarray:
     begins = np.ones_like(document, dtype=bool)
     begins[:, 1:] = document[:, 1:] != document[:, :-1]
     return places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
-
-
-def document_mask(document: Tensor) -> Tensor:
-    """Return which token attends to which: the same document, not later.
-
-    Args:
-        document: number of the document of each token, shape (rows, T).
-
-    Returns:
-        What is added to the attention scores, shape (rows, 1, T, T): 0 where
-        attention is allowed, the least float32 elsewhere.
-    """
-    allowed = torch.tril(document[:, :, None] == document[:, None, :])
-    mask = torch.full(allowed.shape, torch.finfo(torch.float32).min, device=document.device)
-    return mask.masked_fill_(allowed, 0.0).unsqueeze(1)

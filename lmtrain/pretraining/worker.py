@@ -8,6 +8,7 @@ from lmtrain.building import Attempt
 from lmtrain.config import Resources
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
+from lmtrain.modeling.isolation import check_packable
 from lmtrain.pretraining.card import model_card
 from lmtrain.pretraining.checks import check_model, end_of
 from lmtrain.pretraining.config import PretrainConfig
@@ -80,6 +81,7 @@ def new_job(spec: dict[str, Any], process: Process) -> tuple[Job, Any]:
         for split in ("train", "validation")
     )
     order = training_order(config, rows)
+    packed = config.packing != "none"
     model = new_causal_lm(
         config,
         len(tokenizer),
@@ -88,15 +90,17 @@ def new_job(spec: dict[str, Any], process: Process) -> tuple[Job, Any]:
         tokenizer.pad_token_id,
         config.seed,
         process.device,
-        attention_kernel(process.device, resources.compile, config.row_tokens),
+        attention_kernel(process.device, resources.compile, config.row_tokens, packed=packed),
     )
     check_model(model.config, len(tokenizer), config.row_tokens)
+    if packed:
+        check_packable(model.config)
     left = totals_without(shards, skipped)
     return Job(
         model=model,
         layers=repeated_layers(model),
         objective=OBJECTIVES.get(config.objective)(
-            tokenizer.pad_token_id, compiled=resources.compile, z_loss=config.z_loss
+            tokenizer.pad_token_id, compiled=resources.compile, packed=packed, z_loss=config.z_loss
         ),
         rows=rows,
         validation=validation,

@@ -47,9 +47,9 @@ def write_model(
         tokenizer.save_pretrained(str(folder))
         (folder / "README.md").write_text(card, encoding="utf-8")
         output.add_folder("model", "weights")
-        (events,) = job.log_folder.glob("tensorboard/events*")
-        shutil.copy(events, output.path("tensorboard/events.out.tfevents.0"))  # without host and pid
-        output.add_folder("tensorboard", "tensorboard")
+        for events in job.log_folder.glob("tensorboard/events*"):  # one, or none without TensorBoard
+            shutil.copy(events, output.path("tensorboard/events.out.tfevents.0"))  # without host and pid
+            output.add_folder("tensorboard", "tensorboard")
         shutil.copy(job.log_folder / "metrics.jsonl", output.path("metrics.jsonl"))
         output.add("metrics.jsonl", "metrics")
         output.stats = stats

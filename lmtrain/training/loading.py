@@ -75,6 +75,10 @@ class Loader:
         """Begin to make the batch that will be taken next."""
         self._ahead = ((start, size), self._thread.submit(self._made, start, size))
 
+    def first_row(self, start: int, size: int, micro_batch: int) -> int:
+        """Return the global index of the first row of one of this worker's micro-batches of a batch."""
+        return self._slice(start, size)[0] + micro_batch * self.micro_batch_size
+
     def documents(self, start: int, size: int) -> list[str]:
         """Return the ids of the documents in this worker's slice of a batch, in the order of its rows."""
         low, high = self._slice(start, size)

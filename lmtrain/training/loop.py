@@ -22,9 +22,11 @@ from lmtrain import storage
 from lmtrain.config import Resources
 from lmtrain.errors import CancelledError, DivergedError
 from lmtrain.objectives.base import IGNORED, Batch
+from lmtrain.training.blaming import breaks_gradients, ranks_that_say
 from lmtrain.training.checkpoint import Checkpoints
 from lmtrain.training.communication import CollectiveWaits
 from lmtrain.training.job import Job, Outcome, Trained
+from lmtrain.training.keyed import key_dropout
 from lmtrain.training.loading import Loader
 from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
@@ -169,6 +171,7 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.process.device)
         for index, batch in enumerate(batches):
             set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)
+            key_dropout(self.config.seed, self.loader.first_row(self.state.row, size, index))
             with span("forward"), self.precision.autocast(self.process.device):
                 loss = self.trained(batch)
             with span("backward"):
@@ -192,26 +195,33 @@ class Trainer:
         summed, all_broken, stop = self.process.sum(given)
         try:
             if all_broken:
-                raise FloatingPointError(
-                    f"the loss isn't finite on {all_broken:.0f} of {self.process.world} workers"
-                )
+                raise FloatingPointError("the loss isn't finite")
             norm = clip_gradients(self.optimizers.shards, self.config.max_grad_norm, self.process)
         except FloatingPointError as error:
-            place = self._keep_documents(size) if broken or not all_broken else "the other workers' record"
-            raise DivergedError(
-                f"step {self.state.step + 1}: {error}; the weights are those before it, and the documents "
-                f"of the batch stand in {place}: lower learning_rate, or raise precision to fp32"
-            ) from error
+            raise self._diverged(str(error), broken, bool(all_broken), size) from error
         if not self._is_left_out(summed / targets):
             self.optimizers.step(rate_share(self.state.step, self.job.steps, self.config))
         return stop > 0, norm
 
-    def _keep_documents(self, size: int) -> str:
-        """Write the ids of the documents that this worker saw in a batch; return where they stand."""
-        place = f"diverged/step-{self.state.step + 1:08d}-rank-{self.process.rank}.json"
-        ids = self.loader.documents(self.state.row, size)
-        storage.write_bytes(storage.join(self.job.checkpoints, place), json.dumps(ids).encode())
-        return place
+    def _diverged(self, what: str, broken: bool, by_loss: bool, size: int) -> DivergedError:
+        """Find whose rows it was, keep the ids of their documents, and return the error; all must call."""
+        if not by_loss:
+            broken = breaks_gradients(self.trained, lambda: self._accumulate(size))
+        ranks = ranks_that_say(broken, self.process) or list(range(self.process.world))
+        step = self.state.step + 1
+        folder = storage.join(self.job.checkpoints, "diverged")
+        kept = {rank: storage.join(folder, f"step-{step:08d}-rank-{rank}.json") for rank in ranks}
+        if self.process.rank in kept:
+            ids = json.dumps(self.loader.documents(self.state.row, size))
+            storage.write_bytes(kept[self.process.rank], ids.encode())
+        # Who starts the workers ends them all when the first one fails: nobody may before all have written.
+        self.process.sum([0.0])
+        place = folder if len(ranks) > 1 else kept[ranks[0]]
+        return DivergedError(
+            f"step {step}: {what} on rank {', '.join(map(str, ranks))}; the weights are those before it, and "
+            f"the ids of the batch's documents stand in {place}: lower learning_rate, or raise precision "
+            "to fp32"
+        )
 
     def _is_left_out(self, loss: float) -> bool:
         """Tell whether a batch's loss is a spike that the recipe wants to skip; log every spike."""

@@ -2,10 +2,9 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from torch.utils.tensorboard import SummaryWriter
 
 
 class MetricsLog:
@@ -18,7 +17,7 @@ class MetricsLog:
         self.folder = folder
         self.rows = list(rows)
         self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        self.writer = _summary_writer(folder / "tensorboard")
         for row in rows:
             self._show(**row)
 
@@ -36,9 +35,20 @@ class MetricsLog:
         self._show(step, **values)
 
     def _show(self, step: int, **values: float) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Finish the TensorBoard file."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _summary_writer(folder: Path) -> Any:
+    """Return what writes for TensorBoard; None on a machine without it, which can train all the same."""
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder))

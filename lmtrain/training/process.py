@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from lmtrain.errors import LostWorkerError, ResourceError
 
@@ -156,6 +158,16 @@ def _is_of_a_collective(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "nccl" in str(error).lower()
 
 
+def _store_of_this_life(timeout: timedelta) -> Any:
+    """Return the store in which processes find each other.
+
+    With `--max-restarts`, torchrun keeps the one in which the dead ones left their addresses (2.13), and who
+    is faster than rank 0 would call those: what each life writes has a name of its own.
+    """
+    store, _, _ = next(rendezvous("env://", timeout=timeout))
+    return PrefixStore(f"life-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+
+
 def torchrun_process(tell: Tell = _tell_nobody, timeout_seconds: int = 1800, device: str = "auto") -> Process:
     """Join the process group that `torchrun` describes in the environment, or be alone without one.
 
@@ -179,7 +191,12 @@ def torchrun_process(tell: Tell = _tell_nobody, timeout_seconds: int = 1800, dev
         on = torch.device("cuda", index)
         torch.cuda.set_device(on)
     if world > 1 and not dist.is_initialized():
+        timeout = timedelta(seconds=timeout_seconds)
         dist.init_process_group(
-            "cuda:nccl,cpu:gloo" if on.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_seconds)
+            "cuda:nccl,cpu:gloo" if on.type == "cuda" else "gloo",
+            store=_store_of_this_life(timeout),
+            rank=int(os.environ["RANK"]),
+            world_size=world,
+            timeout=timeout,
         )
     return Process(int(os.environ.get("RANK", "0")), world, on, tell)

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+import torch.nn.attention.flex_attention  # makes the operator known
 from torch import nn
 from torch.utils.checkpoint import (
     CheckpointPolicy,
@@ -23,6 +24,7 @@ KEPT = frozenset(
         _aten._scaled_dot_product_flash_attention_for_cpu.default,
         _aten._scaled_dot_product_efficient_attention.default,
         _aten._scaled_dot_product_cudnn_attention.default,
+        torch.ops.higher_order.flex_attention,
     }
 )
 """What `selective` keeps: matrix products and attention, the dear ones (Korthikanti et al. 2022)."""

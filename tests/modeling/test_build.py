@@ -44,3 +44,10 @@ def test_fused_attention_is_for_short_rows_on_a_cpu_that_compiles():
     assert attention_kernel(CPU, True, 256) == "eager"
     assert attention_kernel(CPU, False, 256) == "sdpa"
     assert attention_kernel(CPU, True, 4096) == "sdpa"
+
+
+def test_on_a_gpu_packed_rows_go_through_flex_attention_where_it_is_compiled():
+    gpu = torch.device("cuda")
+    assert attention_kernel(gpu, True, 1024) == "flex_attention"
+    assert attention_kernel(gpu, True, 1024, packed=False) == "sdpa"
+    assert attention_kernel(gpu, False, 1024) == "sdpa"

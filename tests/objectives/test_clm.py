@@ -6,8 +6,9 @@ import torch
 
 from lmtrain.modeling.build import new_causal_lm
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.isolation import isolating
 from lmtrain.objectives.base import IGNORED
-from lmtrain.objectives.clm import CausalLM, document_mask
+from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.packing import PADDING, PackedRow
 
 SHAPE = ModelConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
@@ -21,11 +22,8 @@ def batch_of(tokens: list[int]) -> dict[str, torch.Tensor]:
 def logits_of(batch: dict[str, torch.Tensor], attention: str) -> torch.Tensor:
     model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"), attention).eval()
     with torch.no_grad():
-        return model(
-            input_ids=batch["input_ids"],
-            position_ids=batch["position_ids"],
-            attention_mask=document_mask(batch["document"]),
-        ).logits[0]
+        apart = isolating(model, batch["document"], batch["position_ids"])
+        return model(input_ids=batch["input_ids"], **apart).logits[0]
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -45,6 +43,15 @@ def test_a_packed_document_is_read_as_if_it_stood_alone(attention):
     torch.testing.assert_close(packed, alone)
 
 
+def test_rows_of_one_document_need_no_mask_and_have_the_loss_they_have_with_one():
+    row = PackedRow(np.array([0, 5, 6, 0, 7, 8, 9, 0, 3]), np.zeros(8, dtype=np.int64))
+    plain, compiled = CausalLM(pad=1), CausalLM(pad=1, compiled=True)
+    without, always = (one.collate([row], np.zeros(1), np.zeros(1), 0) for one in (plain, compiled))
+    assert always.keys() - without.keys() == {"document"}
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu")).double()
+    torch.testing.assert_close(plain.loss(model, without), plain.loss(model, always), rtol=0, atol=1e-12)
+
+
 def test_padding_is_never_a_target():
     batch = batch_of([0, 5, 6, 0, 7, PADDING, PADDING, PADDING, PADDING])
     assert batch["labels"][0].tolist() == [5, 6, 0, 7, IGNORED, IGNORED, IGNORED, IGNORED]
@@ -62,7 +69,26 @@ def test_the_loss_of_even_odds_is_the_logarithm_of_the_vocabulary():
     assert float(loss) == pytest.approx(8 * np.log(20), rel=1e-5)
 
 
-def test_the_z_loss_changes_gradients_as_its_definition_says_and_validation_is_without_it():
+def test_a_document_alone_in_its_row_needs_no_mask():
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"))
+    row = PackedRow(np.array([0, 5, 6, 7, 8, 0, PADDING, PADDING, PADDING]), np.array([0] * 6 + [1] * 2))
+    losses = []
+    for packed in (True, False):
+        objective = CausalLM(pad=1, packed=packed)
+        batch = objective.collate([row], np.zeros(1), np.zeros(1), 0)
+        losses.append(float(objective.loss(model, batch).detach()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_the_loss_on_normalizers_counts_in_training_alone():
+    model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu"))
+    batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
+    plain, with_it = CausalLM(pad=1), CausalLM(pad=1, z_loss=0.1)
+    assert with_it.loss(model.train(), batch) > plain.loss(model, batch) + 0.1
+    assert with_it.loss(model.eval(), batch) == plain.loss(model, batch)
+
+
+def test_the_z_loss_changes_gradients_as_its_definition_says():
     model = new_causal_lm(SHAPE, 20, 8, 0, 1, 0, torch.device("cpu")).train()
     batch = batch_of([0, 5, 6, 0, 7, 8, 9, 0, 3])
     gradients = []
@@ -71,11 +97,8 @@ def test_the_z_loss_changes_gradients_as_its_definition_says_and_validation_is_w
         CausalLM(pad=1, z_loss=weight).loss(model, batch).backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     model.zero_grad()
-    attended = {"position_ids": batch["position_ids"], "attention_mask": document_mask(batch["document"])}
-    normalizers = model(input_ids=batch["input_ids"], **attended).logits.logsumexp(dim=-1)
+    apart = isolating(model, batch["document"], batch["position_ids"])
+    normalizers = model(input_ids=batch["input_ids"], **apart).logits.logsumexp(dim=-1)
     (0.1 * normalizers.square().sum()).backward()
     for plain, with_it, parameter in zip(*gradients, model.parameters(), strict=True):
         torch.testing.assert_close(with_it, plain + parameter.grad, rtol=1e-4, atol=1e-5)
-    with torch.no_grad():
-        model.eval()
-        assert CausalLM(pad=1, z_loss=0.1).loss(model, batch) == CausalLM(pad=1).loss(model, batch)

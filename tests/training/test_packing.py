@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
-from lmtrain.objectives.clm import CausalLM, document_mask
+from lmtrain.modeling.isolation import attention_mask
+from lmtrain.objectives.clm import CausalLM
 from lmtrain.schemas import shard_schema
 from lmtrain.training.packing import PADDING, PackedRows
 
@@ -76,8 +78,9 @@ def test_positions_begin_anew_in_each_document(paths):
 def test_the_mask_lets_a_token_see_earlier_tokens_of_its_document_only(paths):
     row = PackedRows({"a": paths}, 8, END).take(np.array([0]))
     batch = CausalLM(pad=1).collate(row, np.array([0]), np.zeros(1), 0)
-    mask = document_mask(batch["document"])[0, 0]
-    document = batch["document"][0]
+    numbers = batch["document"]
+    mask = attention_mask(numbers, numbers, "sdpa", torch.float32, causal=True)[0, 0]
+    document = numbers[0]
     for query in range(8):
         for key in range(8):
             assert bool(mask[query, key] == 0) == (key <= query and document[query] == document[key])

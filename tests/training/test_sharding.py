@@ -14,6 +14,7 @@ from sharding_program import OPTIMIZERS, held, stopped_halfway, traced, trainer
 from lmtrain.training.process import Process
 
 PROGRAM = Path(__file__).with_name("sharding_program.py")
+CLIPPED_TO = 0.5
 WAYS = ("ddp", "zero1", "zero2", "zero3")
 Traces = dict[str, list[list[float]]]
 
@@ -61,7 +62,9 @@ def assert_same(ours: list[list[float]], theirs: list[list[float]]) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_two_workers_train_as_one_does(of_one_worker, of_two_workers, way, optimizer):
-    assert_same(of_one_worker[optimizer], of_two_workers[f"{way} {optimizer}"])
+    single = of_one_worker[optimizer]
+    assert all(norm > CLIPPED_TO for _, norm in single[:-1]), "clipping is at work at every step"
+    assert_same(single, of_two_workers[f"{way} {optimizer}"])
 
 
 @pytest.mark.slow
