@@ -131,6 +131,11 @@ class Resources(Config):
     def _least_is_least(self) -> "Resources":
         if self.min_workers is not None and self.min_workers > self.workers:
             raise ValueError(f"min_workers {self.min_workers} must be at most workers {self.workers}")
+        if self.min_workers is not None and self.shard_group is not None:
+            raise ValueError(
+                f"shard_group {self.shard_group} doesn't divide every number of workers from min_workers "
+                f"{self.min_workers} to workers {self.workers}: leave one of the two empty"
+            )
         return self
 
     @property

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from s3_server import forget_clients
 
 from lmtrain import storage
 from lmtrain.errors import LmtrainError, RecipeError, SourceError, StorageError
@@ -176,13 +177,3 @@ def test_an_endpoint_that_refuses_or_never_answers_is_given_up_in_seconds(monkey
 def test_failing_to_write_at_all_is_no_lost_race(s3_bucket):
     with pytest.raises(StorageError, match=r"could not write s3://No_Such_Bucket/manifest.json"):
         storage.write_exclusive("s3://No_Such_Bucket/manifest.json", b"")
-
-
-def forget_clients() -> None:
-    """Forget the clients that were made for another endpoint."""
-    import s3fs
-
-    from lmtrain.storage.patience import PatientS3
-
-    for client in (s3fs.S3FileSystem, PatientS3):
-        client.clear_instance_cache()

@@ -104,3 +104,5 @@ def test_the_least_workers_are_what_a_machine_must_have():
         Resources(workers=8, min_workers=3).check(2, "this machine")
     with pytest.raises(ValueError, match="min_workers 3 must be at most workers 2"):
         Resources(workers=2, min_workers=3)
+    with pytest.raises(ValueError, match="shard_group 2 doesn't divide every number of workers"):
+        Resources(workers=4, min_workers=2, shard_group=2)

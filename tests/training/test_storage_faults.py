@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import free_port, make_bucket, s3_server_command, started_weed
+from s3_server import forget_clients, free_port, make_bucket, s3_server_command, started_weed
 from sharding_program import trainer
-from test_storage import forget_clients
 
 from lmtrain import storage
 from lmtrain.errors import StorageError
