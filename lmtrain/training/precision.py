@@ -187,9 +187,13 @@ def multiply_in_fp8(layers: list[nn.Module]) -> None:
 
 def _seconds(products: Products, kind: torch.dtype, device: torch.device) -> float:
     """Return how long a layer's three products take, each the best of some tries."""
-    given = torch.randn(products.tokens, products.inputs, device=device).to(kind)
-    weight = torch.randn(products.outputs, products.inputs, device=device).to(kind)
-    slopes = torch.randn(products.tokens, products.outputs, device=device).to(kind)
+    drawn = torch.Generator(device).manual_seed(0)  # its own: the training's random numbers stay as they are
+
+    def matrix(rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, device=device, generator=drawn).to(kind)
+
+    given, weight = matrix(products.tokens, products.inputs), matrix(products.outputs, products.inputs)
+    slopes = matrix(products.tokens, products.outputs)
     ways: list[Callable[[], Tensor]] = [
         lambda: given @ weight.mT,
         lambda: slopes @ weight,
