@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -328,7 +329,8 @@ class Trainer:
     def _resume(self) -> None:
         facts = self.checkpoints.load(self._tensors())
         if facts is None:
-            (batch, *_) = self.loader.take(0, 1)
+            first = np.zeros(1, dtype=np.int64)
+            batch = self.job.objective.collate(self.job.rows.take(first), first, first, self.config.seed)
             tokens = batch["input_ids"].numel() * self.resources.micro_batch_size
             self.precision = measured_precision(self.job.model, self.config.precision, tokens, self.process)
         else:
