@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.isolation import fitting_kernel
 from lmtrain.registry import ARCHITECTURES
 
 HEADS = {
@@ -49,8 +50,9 @@ def new_causal_lm(
     """Return a causal language model with random weights that follow from the seed."""
     shape = ARCHITECTURES.get(config.architecture)(config, vocabulary, positions, end, pad)
     torch.manual_seed(seed)
+    kernel = fitting_kernel(shape, attention)
     return _on(
-        device, AutoModelForCausalLM.from_config(shape, attn_implementation=attention, dtype=torch.float32)
+        device, AutoModelForCausalLM.from_config(shape, attn_implementation=kernel, dtype=torch.float32)
     )
 
 

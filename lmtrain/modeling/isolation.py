@@ -34,20 +34,27 @@ class Family:
         positions: they take position numbers; others have relative ones, for which the mask is enough.
         by_layer_type: they take a mask for each type of layer.
         behind_padding: position numbers begin behind the id of the padding token.
+        without: kernels that Transformers (5.23) doesn't have for them, or that fail: with flex attention it
+            takes T5's biases, which all rows share, for those of the first row.
     """
 
     causal: bool = True
     positions: bool = True
     by_layer_type: bool = False
     behind_padding: bool = False
+    without: frozenset[str] = frozenset()
 
 
 FAMILIES = {
-    **dict.fromkeys(("llama", "gpt2", "gemma", "mistral", "mixtral", "olmo2"), Family()),
-    **dict.fromkeys(("gemma2", "gemma3_text", "qwen2", "qwen3"), Family(by_layer_type=True)),
+    **dict.fromkeys(("llama", "gemma", "mistral", "mixtral", "olmo2"), Family()),
+    "gpt2": Family(without=frozenset({"flex_attention"})),
+    **dict.fromkeys(("gemma3_text", "qwen2", "qwen3"), Family(by_layer_type=True)),
+    "gemma2": Family(by_layer_type=True, without=frozenset({"sdpa"})),  # its scores are capped
     **dict.fromkeys(("bert", "albert", "distilbert", "electra"), Family(causal=False)),
     **dict.fromkeys(("roberta", "xlm-roberta"), Family(causal=False, behind_padding=True)),
-    **dict.fromkeys(("t5", "mt5"), Family(causal=False, positions=False)),
+    **dict.fromkeys(
+        ("t5", "mt5"), Family(causal=False, positions=False, without=frozenset({"flex_attention"}))
+    ),
     "modernbert": Family(causal=False, by_layer_type=True),
     **dict.fromkeys(("gpt_neox", "phi3", "qwen3_moe"), Family()),
 }
@@ -65,6 +72,13 @@ def check_packable(shape: PretrainedConfig) -> None:
             f"pretrain.packing: {shape.model_type} models can't keep the documents of a row apart; "
             "set packing: none"
         )
+
+
+def fitting_kernel(shape: PretrainedConfig, wanted: str) -> str:
+    """Return the kernel that is wanted, or the next one that the model's family has."""
+    family = FAMILIES.get(shape.model_type, Family(without=frozenset({"flex_attention"})))
+    order = ("flex_attention", "sdpa", "eager")
+    return next(kernel for kernel in order[order.index(wanted) :] if kernel not in family.without)
 
 
 def isolating(model: PreTrainedModel, document: Tensor, places: Tensor) -> dict[str, Any]:

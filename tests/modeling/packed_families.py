@@ -54,9 +54,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "mt5": T5,
 }  # fmt: skip
 
-WITHOUT_SDPA = {"gemma2"}
-"""Transformers has no such kernel for them: their scores are capped."""
-
 
 def tiny(family: str, attention: str) -> PreTrainedModel:
     """Return a model without its head; its weights are large enough to tell tokens apart."""

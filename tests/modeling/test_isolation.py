@@ -2,17 +2,19 @@
 
 import pytest
 import torch
-from packed_families import LENGTH, PAD, SHAPES, VOCABULARY, WITHOUT_SDPA, tiny
+from packed_families import LENGTH, PAD, SHAPES, VOCABULARY, tiny
 from torch.nn.attention.flex_attention import create_mask
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from lmtrain.errors import RecipeError
-from lmtrain.modeling.isolation import FAMILIES, attention_mask, check_packable, isolating
+from lmtrain.modeling.isolation import FAMILIES, attention_mask, check_packable, fitting_kernel, isolating
 
 ROWS = [[7, 1, 11], [1, 1, 20], [2, 15, 7], [19], [24]]
 """Tokens of each document of each row; padding follows where a row isn't full."""
 
 TOLERANCE = 1e-9
+
+FLEXIBLE = [name for name, family in FAMILIES.items() if "flex_attention" not in family.without]
 
 
 def packed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -67,13 +69,30 @@ def states_of(family: str, attention: str) -> tuple[torch.Tensor, torch.Tensor]:
     return at_documents(together, document), separate[there.bool()]
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize(
+    ("family", "attention"),
+    [(name, kind) for name in SHAPES for kind in ("eager", "sdpa") if kind not in FAMILIES[name].without],
+)
 def test_packed_and_masked_states_are_unpacked_states(family, attention):
-    if attention == "sdpa" and family in WITHOUT_SDPA:
-        pytest.skip("Transformers has no such kernel for it")
     together, separate = states_of(family, attention)
     torch.testing.assert_close(together, separate, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.filterwarnings("default")  # PyTorch says that it isn't compiled
+@pytest.mark.parametrize("family", FLEXIBLE)
+@torch.no_grad()
+def test_with_block_masks_they_are_the_same(family):
+    """By the definition of flex attention; its kernel is for GPUs (tests/gpu)."""
+    tokens, document, place = packed()
+    found = []
+    with torch.compiler.set_stance("force_eager"):
+        for kernel in ("eager", "flex_attention"):
+            model = stack_of(tiny(family, kernel))
+            states = model(input_ids=tokens, **isolating(model, document, place)).last_hidden_state
+            found.append(at_documents(states, document))
+    torch.testing.assert_close(
+        found[0], found[1], rtol=0, atol=1e-4
+    )  # Transformers' eager softmax is float32
 
 
 @pytest.mark.parametrize("family", SHAPES)
@@ -107,6 +126,15 @@ def test_a_decoder_of_packed_pairs_sees_its_own_source_alone(family):
         input_ids=rows, attention_mask=there, decoder_input_ids=rows, decoder_attention_mask=there
     ).last_hidden_state[there.bool()]
     torch.testing.assert_close(at_documents(together, document), separate, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("family", "kernel"), [(name, kernel) for name, family in FAMILIES.items() for kernel in family.without]
+)
+def test_a_kernel_that_a_family_lacks_is_replaced_by_one_that_fits(family, kernel):
+    fitting = fitting_kernel(tiny(family, "eager").config, kernel)
+    assert fitting not in FAMILIES[family].without
+    assert tiny(family, fitting).config._attn_implementation == fitting
 
 
 UNPACKED = {
