@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization readme-tables serve lock clean
+.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization bench-training bench-ray readme-tables serve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ bench-loading: $(INSTALLED) ## the loader: tokens/s for each kind of row, and ho
 
 bench-tokenization: $(INSTALLED) ## text to shards beside bare encode_batch and datatrove
 	$(BIN)/python tests/benchmarks/tokenization.py
+
+bench-training: $(INSTALLED) ## the train loop beside a plain one, Transformers' Trainer and litgpt
+	$(BIN)/python tests/benchmarks/training.py
+
+bench-ray: $(INSTALLED) ## training under Ray beside torchrun
+	$(BIN)/python tests/benchmarks/ray_overhead.py
 
 readme-tables: $(INSTALLED) ## the READMEs' tables, from what the benchmarks wrote
 	$(BIN)/python tests/benchmarks/readme_tables.py

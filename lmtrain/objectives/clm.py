@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lmtrain.modeling.isolation import isolating
+from lmtrain.modeling.products import product_of
 from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy
 from lmtrain.objectives.packed import stacked
@@ -70,10 +71,14 @@ class CausalLM:
         apart = isolating(model, batch["document"], batch["position_ids"]) if several else {}
         hidden = model.base_model(input_ids=batch["input_ids"], use_cache=False, **apart).last_hidden_state
         head = model.get_output_embeddings()
-        assert head is not None, "a language model has a head"
-        z_loss = self.z_loss if model.training else 0.0
+        assert isinstance(head, nn.Linear), "a language model has a head"
         return chunked_cross_entropy(
-            hidden, head.weight, batch["labels"], z_loss=z_loss, compiled=self.compiled
+            hidden,
+            head.weight,
+            batch["labels"],
+            z_loss=self.z_loss if model.training else 0.0,
+            compiled=self.compiled,
+            product=product_of(head, hidden),
         )
 
 

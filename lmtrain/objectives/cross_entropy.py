@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lmtrain.modeling.products import Product, usual_product
 from lmtrain.objectives.base import IGNORED
 
 CHUNK_VALUES = {"cpu": 1 << 22, "cuda": 1 << 27}
@@ -28,7 +29,13 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def chunked_cross_entropy(
-    hidden: Tensor, weight: Tensor, labels: Tensor, *, z_loss: float = 0.0, compiled: bool = False
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    z_loss: float = 0.0,
+    compiled: bool = False,
+    product: Product = usual_product,
 ) -> Tensor:
     """Return the summed cross-entropy of `hidden @ weight.T`, some tokens at a time.
 
@@ -44,12 +51,13 @@ def chunked_cross_entropy(
         z_loss: weight of the squared logarithm of the normalizer, which keeps logits
             from drifting (PaLM, Chowdhery et al. 2022, section 5: 1e-4).
         compiled: fuse the arithmetic between the matrix products.
+        product: how the output layer multiplies.
     """
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)
     if torch.is_grad_enabled():
-        return _Chunked.apply(flat, weight, targets, z_loss, compiled)
+        return _Chunked.apply(flat, weight, targets, z_loss, compiled, product)
     losses = [
-        _slopes_of(compiled)(flat[chunk] @ weight.mT, targets[chunk], z_loss)[0]
+        _slopes_of(compiled)(product(flat[chunk], weight), targets[chunk], z_loss)[0]
         for chunk in _chunks(flat, weight)
     ]
     return torch.stack(losses).sum()
@@ -62,14 +70,14 @@ def _chunks(hidden: Tensor, weight: Tensor) -> list[slice]:
 
 class _Chunked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, labels, z_loss, compiled):
+    def forward(ctx, hidden, weight, labels, z_loss, compiled, product):
         losses = []
         hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
         for chunk in _chunks(hidden, weight):
-            loss, slopes = _slopes_of(compiled)(hidden[chunk] @ weight.mT, labels[chunk], z_loss)
+            loss, slopes = _slopes_of(compiled)(product(hidden[chunk], weight), labels[chunk], z_loss)
             losses.append(loss)
-            hidden_gradient[chunk] = slopes @ weight
-            weight_gradient += slopes.mT @ hidden[chunk]
+            hidden_gradient[chunk] = product(slopes, weight.mT)
+            weight_gradient += product(slopes.mT, hidden[chunk].mT)
         ctx.gradients = hidden_gradient, weight_gradient
         return torch.stack(losses).sum()
 
@@ -77,7 +85,7 @@ class _Chunked(torch.autograd.Function):
     def backward(ctx, scale):  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden_gradient, weight_gradient = ctx.gradients
         ctx.gradients = None  # scaled in place: good for one backward pass
-        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None
+        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None, None
 
 
 def _slopes(logits: Tensor, labels: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 def pin() -> int:
     """Keep this process, and those that it starts, on one core; return which."""
@@ -113,3 +115,10 @@ def spent_by(work: Callable[[], object]) -> Spent:
 def median_wall(runs: Sequence[Spent]) -> float:
     """Return the median of the seconds by the clock."""
     return statistics.median(run.wall for run in runs)
+
+
+def interval_of_median(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float]:
+    """Return the 95 % interval of the median of values, by bootstrap."""
+    drawn = np.random.default_rng(0).choice(np.asarray(values), size=(resamples, len(values)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return float(low), float(high)

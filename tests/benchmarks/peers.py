@@ -13,6 +13,10 @@ DATATROVE = [
     "datatrove==0.10.1", "orjson", "pyarrow", "regex", "spacy[ja]>=3.8", "jieba",
     "fasttext-numpy2-wheel", "fasteners", "xxhash<4", "tokenizers",
 ]  # fmt: skip
+TRAINER_NAME = "Transformers' Trainer 5.23.0"
+TRAINER = ["torch==2.13.0", "transformers[torch]==5.23.0"]
+LITGPT_NAME = "litgpt 0.5.13"
+LITGPT = ["torch==2.13.0", "litgpt==0.5.13"]
 SIGNERS = ["gaoya==0.2.2", "rensa==0.5.0", "numpy"]
 
 
