@@ -188,7 +188,8 @@ def _without_content(config: PretrainConfig, vocabulary: int) -> Any:
 def _batch(config: PretrainConfig, rows: int) -> Batch:
     """Return a micro-batch as the loader makes it."""
     tokens = config.row_tokens
-    row = PackedRow(np.full(tokens + 1, END), np.zeros(tokens, dtype=np.int64))
+    document = (np.arange(tokens) >= tokens // 2).astype(np.int64)  # several in a row, which need a mask
+    row = PackedRow(np.full(tokens + 1, END), document)
     objective = OBJECTIVES.get(config.objective)(PAD)
     places = np.arange(rows)
     return objective.collate([row] * rows, places, np.zeros_like(places), config.seed)

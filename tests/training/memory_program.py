@@ -27,7 +27,7 @@ WAYS = ("ddp", "zero1", "zero2", "zero3")
 
 
 class EqualRows:
-    """Rows of equal tokens in one document each."""
+    """Rows of equal tokens in two documents each."""
 
     lengths = None
 
@@ -35,7 +35,8 @@ class EqualRows:
         return 256
 
     def take(self, indices: np.ndarray) -> list[PackedRow]:
-        return [PackedRow(np.full(TOKENS + 1, 5), np.zeros(TOKENS, dtype=np.int64)) for _ in indices]
+        document = (np.arange(TOKENS) >= TOKENS // 2).astype(np.int64)
+        return [PackedRow(np.full(TOKENS + 1, 5), document) for _ in indices]
 
     def documents(self, indices: np.ndarray) -> list[list[str]]:
         return [["d"] for _ in indices]

@@ -58,7 +58,7 @@ def test_dropout_is_at_work_in_that(two_workers, tmp_path):
 def test_from_two_workers_to_one_and_back_the_token_stream_is_the_same_and_losses_agree(
     two_workers, tmp_path, name
 ):
-    """In float64 within 1e-9; in float32 summation order alone makes them drift, which is printed."""
+    """In float64 within 1e-9; in float32 they drift by summation order alone: 6e-7 when this was written."""
     resized = two_workers.figures[f"resized {name}"]
     optimizer, dtype = RESIZED[name]
     trace = alone(tmp_path, optimizer=optimizer, steps=STEPS, dtype=dtype)
