@@ -37,10 +37,14 @@ def has_corpus(corpus: str) -> bool:
     return corpus == "corpus-en" or "BENCH_DATA" in os.environ
 
 
+def corpus_folder(corpus: str) -> Path:
+    """Return the folder of a corpus of `BENCH_DATA`."""
+    return Path(os.environ["BENCH_DATA"]) / corpus
+
+
 def _texts(corpus: str) -> list[str]:
-    folder = os.environ.get("BENCH_DATA")
-    if folder:
-        with gzip.open(Path(folder) / corpus / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
+    if "BENCH_DATA" in os.environ:
+        with gzip.open(corpus_folder(corpus) / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
             return [json.loads(line)["text"] for line in lines]
     return list(chain.from_iterable(map(_modules_of, PACKAGES)))
 
