@@ -120,6 +120,7 @@ class Trainer:
             self.waits,
         ):
             self._resume()
+            self.precision.applied(self.job.model)
             self.optimizers.multiply_in(self.precision.products)
             self._tell_progress()
             if self.resources.compile and self.process.leads:

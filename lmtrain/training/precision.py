@@ -1,8 +1,8 @@
-"""In which numbers matrices are multiplied, and how fast this device does that.
+"""In which numbers matrices are multiplied, by which library, and how fast this device does that.
 
-bf16 isn't faster on every CPU. The recipe's word is the least precision that is
-good enough; products of the model's own shapes are measured, and within it the
-faster way is taken.
+bf16 isn't faster on every CPU, nor is the library that PyTorch multiplies float32
+by. The recipe's word is the least precision that is good enough; products of the
+model's own shapes are measured, and within it the fastest way is taken.
 """
 
 import importlib.util
@@ -17,13 +17,29 @@ import torch
 from torch import Tensor, nn
 
 from lmtrain.errors import ResourceError
+from lmtrain.modeling.products import Product, has_onednn, multiply_by_onednn, onednn_product, usual_product
 from lmtrain.training.devices import known_device
 from lmtrain.training.process import Process
 
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+ONEDNN = "fp32-onednn"
+"""Products of float32 by oneDNN (`lmtrain.modeling.products`)."""
+
+WAYS: dict[str, tuple[torch.dtype, Product]] = {
+    "fp32": (torch.float32, usual_product),
+    ONEDNN: (torch.float32, onednn_product),
+    "bf16": (torch.bfloat16, usual_product),
+}
+"""The ways to multiply: the type, and the function."""
+
+CLEARLY_FASTER = 1.2
+"""From which ratio of speeds on another way than the recipe's is taken: less may be chance, and would have
+the same training multiply otherwise the next time."""
 
 MUCH_FASTER = 1.3
 """From which ratio of speeds on a recipe in fp32 is told of bf16."""
+
+LEAST_FLOPS = 1e9
+"""Operations of a step's products below which nothing is gained, and the usual way is taken."""
 
 LARGEST_SIDE = 2048
 """Longer sides are measured in part: a product of this size is as fast for each number."""
@@ -65,14 +81,19 @@ USUAL = Counter({Products(512, 512, 512): 1})
 
 @dataclass(frozen=True)
 class Precision:
-    """What was chosen: the type of matrix products, and the operations a second that it reaches."""
+    """What was chosen: how matrices are multiplied, and the operations a second that this reaches."""
 
     products: str
     peak_flops: float
 
+    def applied(self, model: nn.Module) -> None:
+        """Let a model's layers multiply in this way; its weights stay as they are."""
+        if self.products == ONEDNN:
+            multiply_by_onednn(model)
+
     def autocast(self, device: torch.device) -> AbstractContextManager:
         """Return the context in which the model is run."""
-        if self.products == "fp32":
+        if self.products in ("fp32", ONEDNN):
             return nullcontext()
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
@@ -94,12 +115,19 @@ def layer_products(model: nn.Module, tokens: int) -> Counter[Products]:
 
 
 def measured_rates(products: Counter[Products], device: torch.device) -> dict[str, float]:
-    """Return the operations a second of a model's products in fp32 and in bf16."""
+    """Return the operations a second of a model's products, by the way to multiply."""
     return {
-        name: sum(count * one.flops for one, count in products.items())
-        / sum(count * _seconds(one, kind, device) for one, count in products.items())
-        for name, kind in TYPES.items()
+        way: sum(count * one.flops for one, count in products.items())
+        / sum(count * _seconds(one, way, device) for one, count in products.items())
+        for way in _ways(products, device)
     }
+
+
+def _ways(products: Counter[Products], device: torch.device) -> list[str]:
+    """Return the ways that are worth a try."""
+    operations = sum(count * one.flops for one, count in products.items())
+    without = device.type != "cpu" or not has_onednn() or operations < LEAST_FLOPS
+    return [way for way in WAYS if not (way == ONEDNN and without)]
 
 
 def measured_precision(model: nn.Module, wanted: str, tokens: int, process: Process) -> Precision:
@@ -121,7 +149,7 @@ def measured_precision(model: nn.Module, wanted: str, tokens: int, process: Proc
 
 
 def choose_precision(wanted: str, rates: dict[str, float], device: torch.device) -> Precision:
-    """Return how to multiply: as the recipe says, or on a CPU in fp32 where that is the faster one.
+    """Return how to multiply: as the recipe says, or on a CPU otherwise where that is clearly faster.
 
     Args:
         wanted: `fp32`, `bf16` or `fp8`.
@@ -131,17 +159,19 @@ def choose_precision(wanted: str, rates: dict[str, float], device: torch.device)
     if device.type == "cuda":
         known = known_device(torch.cuda.get_device_name(device))
         return Precision(wanted, known.flops if known else rates["bf16"])
-    faster = "bf16" if wanted == "bf16" and rates["bf16"] > rates["fp32"] else "fp32"
-    return Precision(faster, rates[faster])
+    within = [way for way in rates if way != "bf16"] if wanted == "fp32" else list(rates)
+    fastest = max(within, key=lambda way: rates[way])
+    taken = fastest if rates[fastest] > CLEARLY_FASTER * rates[wanted] else wanted
+    return Precision(taken, rates[taken])
 
 
 def told(wanted: str, chosen: Precision, rates: dict[str, float]) -> str:
-    """Return a line for the log: how fast each type is, which is taken, and which would be faster."""
-    speeds = " and ".join(f"{rate / 1e9:.3g} GFLOP/s in {name}" for name, rate in rates.items())
+    """Return a line for the log: how fast each way is, which is taken, and which would be faster."""
+    speeds = ", ".join(f"{rate / 1e9:.3g} GFLOP/s in {name}" for name, rate in rates.items())
     line = f"the model's matrix products run at {speeds}; multiplying in {chosen.products}"
-    ratio = rates["bf16"] / rates["fp32"]
+    ratio = rates["bf16"] / chosen.peak_flops
     if chosen.products != wanted:
-        return f"{line}, the faster one within precision {wanted}"
+        line = f"{line}, the fastest within precision {wanted}"
     if wanted == "fp32" and ratio > MUCH_FASTER:
         return f"{line}: precision bf16 would multiply {ratio:.1f} times as fast"
     return line
@@ -185,8 +215,9 @@ def multiply_in_fp8(layers: list[nn.Module]) -> None:
         float8.convert_to_float8_training(layer, module_filter_fn=fits)
 
 
-def _seconds(products: Products, kind: torch.dtype, device: torch.device) -> float:
+def _seconds(products: Products, way: str, device: torch.device) -> float:
     """Return how long a layer's three products take, each the best of some tries."""
+    kind, product = WAYS[way]
     drawn = torch.Generator(device).manual_seed(0)  # its own: the training's random numbers stay as they are
 
     def matrix(rows: int, columns: int) -> Tensor:
@@ -195,9 +226,9 @@ def _seconds(products: Products, kind: torch.dtype, device: torch.device) -> flo
     given, weight = matrix(products.tokens, products.inputs), matrix(products.outputs, products.inputs)
     slopes = matrix(products.tokens, products.outputs)
     ways: list[Callable[[], Tensor]] = [
-        lambda: given @ weight.mT,
-        lambda: slopes @ weight,
-        lambda: slopes.mT @ given,
+        lambda: product(given, weight),
+        lambda: product(slopes, weight.mT),
+        lambda: product(slopes.mT, given.mT),
     ]
     return sum(_best(way, device) for way in ways)
 

@@ -9,6 +9,7 @@ from sharding_program import trainer
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lmtrain.errors import ResourceError
+from lmtrain.modeling.products import OneDnnLinear, has_onednn
 from lmtrain.training import precision
 from lmtrain.training.precision import (
     Products,
@@ -23,6 +24,8 @@ from lmtrain.training.process import Process
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 SLOW_HALF = {"fp32": 100e9, "bf16": 60e9}
 FAST_HALF = {"fp32": 100e9, "bf16": 190e9}
+ONEDNN = {"fp32": 100e9, "fp32-onednn": 210e9, "bf16": 390e9}
+NEAR = {"fp32": 100e9, "fp32-onednn": 115e9, "bf16": 90e9}
 
 
 def test_products_are_those_of_the_layers_and_of_the_output():
@@ -41,16 +44,33 @@ def test_long_sides_are_measured_in_part():
     assert layer_products(torch.nn.Linear(100_000, 8), 1 << 20) == {Products(2048, 2048, 8): 1}
 
 
-def test_both_types_are_measured():
-    rates = measured_rates(Counter({Products(64, 32, 48): 3}), CPU)
-    assert rates.keys() == {"fp32", "bf16"}
+def test_every_way_is_measured_where_there_is_enough_to_multiply():
+    rates = measured_rates(Counter({Products(512, 512, 512): 2}), CPU)
+    assert list(rates) == ["fp32", *(["fp32-onednn"] if has_onednn() else []), "bf16"]
     assert min(rates.values()) > 0
+    assert list(measured_rates(Counter({Products(64, 32, 48): 3}), CPU)) == ["fp32", "bf16"]
+
+
+def test_a_training_multiplies_as_its_checkpoint_says(tmp_path):
+    training = trainer(tmp_path, Process(), "ddp", "adamw", steps=1)
+    training._resume = lambda: setattr(training, "precision", precision.Precision("fp32-onednn", 1.0))
+    training.run()
+    assert isinstance(training.job.model.get_output_embeddings(), OneDnnLinear)
 
 
 @pytest.mark.parametrize(
     ("wanted", "rates", "taken", "line"),
     [
-        ("bf16", SLOW_HALF, "fp32", "multiplying in fp32, the faster one within precision bf16"),
+        ("bf16", SLOW_HALF, "fp32", "multiplying in fp32, the fastest within precision bf16"),
+        ("fp32", NEAR, "fp32", "115 GFLOP/s in fp32-onednn, 90 GFLOP/s in bf16; multiplying in fp32"),
+        ("bf16", NEAR, "fp32-onednn", "multiplying in fp32-onednn, the fastest within precision bf16"),
+        ("bf16", ONEDNN, "bf16", "390 GFLOP/s in bf16; multiplying in bf16"),
+        (
+            "fp32",
+            ONEDNN,
+            "fp32-onednn",
+            "in precision fp32: precision bf16 would multiply 1.9 times as fast",
+        ),
         ("bf16", FAST_HALF, "bf16", "190 GFLOP/s in bf16; multiplying in bf16"),
         ("fp32", FAST_HALF, "fp32", "precision bf16 would multiply 1.9 times as fast"),
         ("fp32", SLOW_HALF, "fp32", "60 GFLOP/s in bf16; multiplying in fp32"),

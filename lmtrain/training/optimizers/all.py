@@ -39,10 +39,10 @@ class Optimizers:
             part.step(share)
 
     def multiply_in(self, products: str) -> None:
-        """Let Muon multiply as the model does: in fp32 for `fp32`, else in bfloat16."""
+        """Let Muon multiply as the model does: in fp32 for fp32 of any kind, else in bfloat16."""
         for part in self.parts:
             if isinstance(part, Muon):
-                part.products = None if products == "fp32" else torch.bfloat16
+                part.products = None if products.startswith("fp32") else torch.bfloat16
 
     def zero_gradients(self) -> None:
         """Forget the gradients."""
