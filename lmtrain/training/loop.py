@@ -11,7 +11,6 @@ import math
 import resource
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,39 +37,9 @@ from lmtrain.training.recomputing import recompute
 from lmtrain.training.schedule import batch_size, rate_share
 from lmtrain.training.sharding import clip_gradients, set_gradient_sync, shard
 from lmtrain.training.spikes import is_spike, remembered
+from lmtrain.training.state import State, Window
 
 LOG_STEPS = 10
-
-
-@dataclass
-class _Window:
-    """What is added up on this worker since it was last told."""
-
-    loss: float = 0.0
-    targets: float = 0.0
-    tokens: float = 0.0
-    waited: float = 0.0
-    """Seconds in which the training waited for rows."""
-    began: float = field(default_factory=time.monotonic)
-
-
-@dataclass
-class _State:
-    """What a checkpoint remembers beside tensors: the same on all workers."""
-
-    step: int = 0
-    row: int = 0
-    """Global index of the next row."""
-    last_loss: float = math.inf
-    best_loss: float = math.inf
-    best_step: int = 0
-    stale_looks: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    skipped: int = 0
-    recent: list[float] = field(default_factory=list)
-    """The last losses, by which a spike is known."""
-    ended: bool = False
 
 
 class Trainer:
@@ -84,7 +53,7 @@ class Trainer:
         check_precision(job.config.precision, process.device)
         micro = resources.micro_batch_size
         self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process, job.order)
-        self.state = _State()
+        self.state = State()
         if job.config.precision == "fp8":
             multiply_in_fp8(job.layers)
         recompute(job.layers, resources.recompute)
@@ -100,7 +69,7 @@ class Trainer:
         self.z_loss: float = getattr(job.objective, "z_loss", 0.0)
         self.precision: Precision
         self.log: MetricsLog | None = None
-        self.window = _Window()
+        self.window = Window()
         self.waits = CollectiveWaits()
         self.unsaved_since = time.monotonic()
 
@@ -128,7 +97,7 @@ class Trainer:
             if self.z_loss and self.process.leads:
                 self.process.log(f"the training loss has a z_loss of {self.z_loss:g} in it, a look's hasn't")
             self.job.model.train()
-            self.window = _Window()
+            self.window = Window()
             while self.state.step < self.job.steps and not self.state.ended:
                 self._advance()
             self._finish()
@@ -266,7 +235,7 @@ class Trainer:
             values["bits_per_byte"] = values["loss"] / math.log(2) / self.job.bytes_per_target
         self._log(values)
         self._tell_progress()
-        self.window = _Window()
+        self.window = Window()
         return asked > 0, save > 0
 
     def _tell_progress(self) -> None:
@@ -335,7 +304,7 @@ class Trainer:
             tokens = batch["input_ids"].numel() * self.resources.micro_batch_size
             self.precision = measured_precision(self.job.model, self.config.precision, tokens, self.process)
         else:
-            self.state = _State(**facts["state"])
+            self.state = State(**facts["state"])
             self.precision = Precision(**facts["precision"])
             self.process.log(f"goes on from step {self.state.step}")
         if self.process.leads:
