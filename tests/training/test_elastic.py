@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
-import sharding_program
+import tiny_training
 import torch
 from ray import cloudpickle
-from sharding_program import trainer
+from tiny_training import trainer
 
 from lmtrain.config import Resources
 from lmtrain.distributed.training import launch
@@ -21,7 +21,7 @@ from lmtrain.training.loop import whole_weights
 from lmtrain.training.process import Process
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers don't have the tests on their path
-cloudpickle.register_pickle_by_value(sharding_program)
+cloudpickle.register_pickle_by_value(tiny_training)
 
 STEPS = 100
 ROWS = 7

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sharding_program import trainer
+from tiny_training import trainer
 
 from lmtrain.training.checkpoint import COMPLETE
 from lmtrain.training.loop import whole_weights

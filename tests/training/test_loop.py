@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from sharding_program import OPTIMIZERS, trainer
+from sharding_program import OPTIMIZERS
+from tiny_training import trainer
 
 from lmtrain.errors import CancelledError, CorruptArtifactError, StageError
 from lmtrain.training.checkpoint import Checkpoints

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
-from sharding_program import trainer
+from tiny_training import trainer
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lmtrain.errors import ResourceError

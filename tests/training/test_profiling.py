@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 import torch.distributed as dist
-from sharding_program import trainer
+from tiny_training import trainer
 
 from lmtrain.training.communication import CollectiveWaits
 from lmtrain.training.process import Process

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sharding_program import OPTIMIZERS, held, stopped_halfway, traced, trainer
+from sharding_program import OPTIMIZERS, held, stopped_halfway, traced
+from tiny_training import trainer
 
 from lmtrain.training.process import Process
 

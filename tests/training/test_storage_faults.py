@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from s3_server import forget_clients, free_port, make_bucket, s3_server_command, started_weed
-from sharding_program import trainer
+from tiny_training import trainer
 
 from lmtrain import storage
 from lmtrain.errors import StorageError

@@ -63,7 +63,7 @@ def trainer(
     Args:
         folder: of checkpoints and metrics.
         process: this worker.
-        sharding: of its state.
+        sharding: of its state; `hybrid` for groups of two.
         optimizer: its name.
         steps: of the training.
         batch: rows of the global batch.
@@ -88,9 +88,9 @@ def trainer(
         validation=RandomRows(5), bytes_per_target=None, config=config, steps=steps,
         checkpoints=str(folder / "checkpoints"), attempt="a", log_folder=folder / "log", flops_per_token=1.0,
     )  # fmt: skip
-    resources = Resources(
-        micro_batch_size=micro, sharding=sharding, compile=False, checkpoint_seconds=1e-9 if saves else 600
-    )
+    how = {"sharding": "zero2", "shard_group": 2} if sharding == "hybrid" else {"sharding": sharding}
+    seconds = 1e-9 if saves else 600
+    resources = Resources(micro_batch_size=micro, compile=False, checkpoint_seconds=seconds, **how)
     return Trainer(job, resources, process)
 
 
