@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization bench-training bench-ray readme-tables serve lock clean
+.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization bench-training bench-ray bench-quality bench-gpu readme-tables serve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ bench-training: $(INSTALLED) ## the train loop beside a plain one, Transformers'
 
 bench-ray: $(INSTALLED) ## training under Ray beside torchrun
 	$(BIN)/python tests/benchmarks/ray_overhead.py
+
+bench-quality: $(INSTALLED) ## bits per byte after ten minutes, beside a plain loop with AdamW; takes hours
+	$(BIN)/python tests/benchmarks/quality.py
+
+bench-gpu: ## pretraining on one GPU beside Transformers' Trainer; needs no Ray, Prefect or environment of ours
+	$(PYTHON) tests/benchmarks/gpu_pretrain.py
 
 readme-tables: $(INSTALLED) ## the READMEs' tables, from what the benchmarks wrote
 	$(BIN)/python tests/benchmarks/readme_tables.py
