@@ -151,7 +151,7 @@ def test_in_a_terminal_progress_is_a_bar_too(watched, capsys):
     BARS.clear()
     shown = capsys.readouterr().err
     assert "pretrain python: 100%" in shown
-    assert "loss=3.25" in shown
+    assert "loss 3.250" in shown
 
 
 def test_the_loss_curve_grows_in_one_artifact(watched):

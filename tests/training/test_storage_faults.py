@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,44 +49,53 @@ def same_weights(ours: Trainer, theirs: Trainer) -> bool:
     return all(torch.equal(weights[name], others[name]) for name in others)
 
 
-@pytest.fixture
-def room() -> Iterator[Callable[[], None]]:
-    """A disk that has no room for a large file from the moment that this is called."""
+@contextmanager
+def small_files_only() -> Iterator[Callable[[], None]]:
+    """Yield what leaves no room for a large file on any disk, until the block ends: pytest writes files, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)  # Python ignores the signal: writing fails instead
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_fills_up_ends_in_one_line_and_the_checkpoint_before_is_gone_on_from(tmp_path, room):
+def test_a_disk_that_fills_up_ends_in_one_line_and_the_checkpoint_before_is_gone_on_from(tmp_path):
     whole = trainer(tmp_path / "whole", Process(), "ddp", "adamw", steps=80)
     whole.run()
-    full = saving_often(trainer(tmp_path / "part", calling(4, room), "ddp", "adamw", steps=80))
-    with pytest.raises(StorageError, match=r"a checkpoint couldn't be written to .*MB are free.*make room"):
-        full.run()
-    full.checkpoints._writer.shutdown()
+    with small_files_only() as fill:
+        full = saving_often(trainer(tmp_path / "part", calling(4, fill), "ddp", "adamw", steps=80))
+        with pytest.raises(
+            StorageError, match=r"a checkpoint couldn't be written to .*MB are free.*make room"
+        ):
+            full.run()
+        full.checkpoints._writer.shutdown()
     kept = full.checkpoints.steps()
     assert kept
     folders = {path.name for path in (tmp_path / "part" / "checkpoints" / "a").iterdir()}
     assert folders == {f"step-{step:08d}" for step in kept}, "what was cut short is gone"
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
     again = trainer(tmp_path / "part", Process(), "ddp", "adamw", steps=80)
     again.run()
     assert same_weights(again, whole)
 
 
-def test_a_log_that_finds_no_room_ends_in_one_line(tmp_path, room):
+def test_a_log_that_finds_no_room_ends_in_one_line(tmp_path):
     full = trainer(tmp_path, Process(), "ddp", "adamw", steps=10)
-    full._tell = lambda norm, stop: (room(), (tmp_path / "log" / "big").write_bytes(bytes(2 * LARGEST_FILE)))
-    with pytest.raises(StorageError, match=r"no room to write.*: make room and run again"):
-        full.run()
+    with small_files_only() as fill:
+        full._tell = lambda norm, stop: (
+            fill(),
+            (tmp_path / "log" / "big").write_bytes(bytes(2 * LARGEST_FILE)),
+        )
+        with pytest.raises(StorageError, match=r"no room to write.*: make room and run again"):
+            full.run()
 
 
-def test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else(tmp_path, room):
+def test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else(tmp_path):
     url = str(tmp_path / "file")
     storage.write_bytes(url, b"old")
-    room()
-    with pytest.raises(OSError, match="File too large"):
-        storage.write_bytes(url, bytes(2 * LARGEST_FILE))
+    with small_files_only() as fill:
+        fill()
+        with pytest.raises(OSError, match="File too large"):
+            storage.write_bytes(url, bytes(2 * LARGEST_FILE))
     assert storage.read_bytes(url) == b"old"
     assert os.listdir(tmp_path) == ["file"]
 
