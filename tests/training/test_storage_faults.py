@@ -51,7 +51,7 @@ def same_weights(ours: Trainer, theirs: Trainer) -> bool:
 
 @contextmanager
 def small_files_only() -> Iterator[Callable[[], None]]:
-    """Yield what leaves no room for a large file on any disk, until the block ends: pytest writes files, too."""
+    """Yield what leaves no room for a large file, until the block ends: pytest writes files, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)  # Python ignores the signal: writing fails instead
     try:
         yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, before[1]))
