@@ -87,6 +87,7 @@ def _rates(folder: Path, case: dict, pairs: int, steps: int) -> tuple[list[float
         sides = [Asked(listener.accept()[0]) for listener in (for_ray, for_torchrun)]
         found: tuple[list[float], list[float]] = ([], [])
         for side in sides:
+            side.ask(**case)
             side.ask(steps=WARM_STEPS)
         for number in range(pairs):
             turns = list(zip(sides, found, strict=True))
