@@ -102,8 +102,13 @@ def _device(name: str, resources: Resources, precision: str) -> Any:
 
 
 def _measured(precision: str, kind: str) -> Any:
-    """Return how products are multiplied on a device of this machine, and how fast."""
+    """Return how products are multiplied on a device of this machine, and how fast.
+
+    Raises:
+        ResourceError: it can't multiply in that precision.
+    """
     measuring, device = import_module("lmtrain.training.precision"), import_module("torch").device(kind)
+    measuring.check_precision(precision, device)
     return measuring.choose_precision(precision, measuring.measured_rates(measuring.USUAL, device), device)
 
 

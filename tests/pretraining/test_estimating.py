@@ -1,6 +1,7 @@
 """What a pretraining will take, told from the recipe alone."""
 
 import json
+import re
 from functools import cache, partial
 from pathlib import Path
 
@@ -29,8 +30,8 @@ SMALL = PretrainConfig(
 )
 
 
-def told(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["estimate", TINY, *arguments], catch_exceptions=False)
+def told(*arguments: str, recipe: str = TINY) -> Result:
+    return CliRunner().invoke(main, ["estimate", recipe, *arguments], catch_exceptions=False)
 
 
 @pytest.mark.slow
@@ -129,3 +130,12 @@ def test_an_unknown_device_is_one_line_that_names_those_known():
     assert refused.exit_code == 2
     assert refused.stderr.startswith("lmtrain: --device abacus isn't known; known are cpu, B200, ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_a_precision_that_this_machine_does_not_have_is_one_line(tmp_path):
+    recipe = tmp_path / "fp8.yaml"
+    text = Path(TINY).read_text().replace("\npretrain:\n", "\npretrain:\n  precision: fp8\n")
+    recipe.write_text(re.sub(r"\n  precision: (?!fp8).*", "", text))
+    refused = told("--device", "cpu", recipe=str(recipe))
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("lmtrain: precision is fp8, which needs a GPU")
