@@ -35,7 +35,9 @@ class Registry:
 
 
 OBJECTIVES = Registry("objective", {"clm": "lmtrain.objectives.clm:CausalLM"})
-ARCHITECTURES = Registry("architecture", {"llama": "lmtrain.modeling.llama:llama"})
+ARCHITECTURES = Registry(
+    "architecture", {"llama": "lmtrain.modeling.llama:llama", "qwen3": "lmtrain.modeling.qwen3:qwen3"}
+)
 TASKS = Registry(
     "task",
     {

@@ -104,7 +104,7 @@ def test_a_change_moves_its_stage_and_those_after_it():
 
 
 def test_defaults_spelled_out_move_nothing():
-    assert moved(pretrain={"max_steps": 600, "architecture": "llama"}, split={"seed": 0}) == set()
+    assert moved(pretrain={"max_steps": 600, "architecture": "qwen3"}, split={"seed": 0}) == set()
 
 
 def test_a_new_file_is_a_new_corpus_and_a_moved_folder_is_the_same(tmp_path):

@@ -1,12 +1,15 @@
 """A pretraining: a model, an objective, and how it is trained."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from lmtrain.config import Config, StageConfig
 from lmtrain.modeling.config import ModelConfig
-from lmtrain.training.config import TrainingConfig
+from lmtrain.training.config import OptimizerName, ScheduleName, TrainingConfig
+
+ADAM_RATE = 1e-3
+"""Peak rate of an optimizer other than Muon, where the recipe doesn't say."""
 
 
 class SourceShare(Config):
@@ -53,10 +56,15 @@ class MixingConfig(Config):
 
 
 class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
-    """Model shape, objective and training, side by side in the recipe."""
+    """Model shape, objective and training, side by side in the recipe.
+
+    Defaults are what learned most in a given time (`tests/benchmarks/LOG.md`): queries and keys
+    normalized, Muon, a rate that falls in a line to nothing.
+    """
 
     stage: ClassVar[str] = "pretrain"
     kind: ClassVar[str] = "model"
+    version: ClassVar[int] = 2
 
     objective: Literal["clm"] = Field(
         default="clm", description="What is learned: clm predicts the next token."
@@ -69,6 +77,27 @@ class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
     )
     mixing: MixingConfig = MixingConfig()
     max_steps: int = Field(default=600, ge=1, description="Optimizer steps.")
+    optimizer: OptimizerName = Field(
+        default="muon",
+        description="Muon for hidden matrices with AdamW for the rest; AdamW; with less memory, Adafactor, "
+        "or AdamW whose matrices have their moments in eight bits.",
+    )
+    learning_rate: float = Field(
+        default=0.02,
+        gt=0,
+        lt=10,
+        description=f"Peak rate (with Muon that of the hidden matrices); with others {ADAM_RATE:g} if empty.",
+    )
+    lr_scheduler_type: ScheduleName = Field(
+        default="linear", description="How the rate falls after the warmup."
+    )
+    min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description="Last rate as a share of the peak.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_fits_the_optimizer(cls, given: Any) -> Any:
+        other = isinstance(given, dict) and given.get("optimizer", "muon") != "muon"
+        return {"learning_rate": ADAM_RATE, **given} if other else given
 
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return family, shape and objective, `llama-192x6-clm`."""

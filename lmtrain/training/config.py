@@ -6,11 +6,14 @@ from pydantic import Field, model_validator
 
 from lmtrain.config import Config
 
+OptimizerName = Literal["adamw", "muon", "adafactor", "adamw_8bit"]
+ScheduleName = Literal["cosine", "linear", "constant", "warmup_stable_decay"]
+
 
 class TrainingConfig(Config):
     """Optimizer, schedule, precision, batch, and when to look at the validation set."""
 
-    optimizer: Literal["adamw", "muon", "adafactor", "adamw_8bit"] = Field(
+    optimizer: OptimizerName = Field(
         default="adamw",
         description="AdamW; Muon for hidden matrices with AdamW for the rest; with less memory, Adafactor, "
         "or AdamW whose matrices have their moments in eight bits.",
@@ -40,7 +43,7 @@ class TrainingConfig(Config):
     skip_loss_spikes: bool = Field(
         default=False, description="Leave the weights as they are at a spike, which is logged in any case."
     )
-    lr_scheduler_type: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = Field(
+    lr_scheduler_type: ScheduleName = Field(
         default="cosine", description="How the rate falls after the warmup."
     )
     decay_ratio: float = Field(

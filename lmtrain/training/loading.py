@@ -6,6 +6,7 @@ difference whether it was made ahead, or again after a stop.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,20 @@ from lmtrain.objectives.base import IGNORED, Batch, Objective
 from lmtrain.training.job import Rows
 from lmtrain.training.order import DataOrder, order_of, rank_slice
 from lmtrain.training.process import Process
+
+
+class MicroBatch(NamedTuple):
+    """Rows of one forward pass, and what is known of them before a GPU has them: asking it would halt it.
+
+    Attributes:
+        tensors: what the objective made of the rows.
+        targets: to predict.
+        tokens: that are read: none where the batch only keeps other workers company, no padding.
+    """
+
+    tensors: Batch
+    targets: int
+    tokens: int
 
 
 class Loader:
@@ -49,9 +64,9 @@ class Loader:
         self.process = process
         self.order = order or order_of(len(rows), seed, rows.lengths)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lmtrain-loader")
-        self._ahead: tuple[tuple[int, int], Future[list[Batch]]] | None = None
+        self._ahead: tuple[tuple[int, int], Future[list[MicroBatch]]] | None = None
 
-    def take(self, start: int, size: int) -> list[Batch]:
+    def take(self, start: int, size: int) -> list[MicroBatch]:
         """Return this worker's micro-batches of the rows [start, start + size), on its device.
 
         Every worker has as many; one whose slice is shorter gets batches without
@@ -68,7 +83,10 @@ class Loader:
         self._ahead = None
         device = self.process.device
         return [
-            {name: value.to(device, non_blocking=True) for name, value in batch.items()} for batch in batches
+            batch._replace(
+                tensors={name: value.to(device, non_blocking=True) for name, value in batch.tensors.items()}
+            )
+            for batch in batches
         ]
 
     def prepare(self, start: int, size: int) -> None:
@@ -92,18 +110,23 @@ class Loader:
     def _slice(self, start: int, size: int) -> tuple[int, int]:
         return rank_slice(start, start + size, self.process.rank, self.process.world)
 
-    def _made(self, start: int, size: int) -> list[Batch]:
+    def _made(self, start: int, size: int) -> list[MicroBatch]:
         low, high = self._slice(start, size)
         most, micro = -(-size // self.process.world), self.micro_batch_size
         epochs, indices = self.order.at(low, high)
         cuts = range(0, most, micro)
         return [self._batch(epochs[cut : cut + micro], indices[cut : cut + micro]) for cut in cuts]
 
-    def _batch(self, epochs: np.ndarray, indices: np.ndarray) -> Batch:
+    def _batch(self, epochs: np.ndarray, indices: np.ndarray) -> MicroBatch:
         empty = not len(indices)
         if empty:
             epochs, indices = self.order.at(0, 1)
         batch = self.objective.collate(self.rows.take(indices), indices, epochs, self.seed)
         if empty:
             batch["labels"] = torch.full_like(batch["labels"], IGNORED)
-        return batch
+        return MicroBatch(batch, self.objective.targets(batch), 0 if empty else _tokens(batch))
+
+
+def _tokens(batch: Batch) -> int:
+    mask = batch.get("attention_mask")
+    return int(mask.sum()) if mask is not None else batch["input_ids"].numel()

@@ -21,7 +21,6 @@ from torch.distributed.tensor import DTensor
 from lmtrain import storage
 from lmtrain.config import Resources
 from lmtrain.errors import CancelledError, DivergedError
-from lmtrain.objectives.base import IGNORED, Batch
 from lmtrain.training.blaming import breaks_gradients, ranks_that_say
 from lmtrain.training.checkpoint import Checkpoints
 from lmtrain.training.communication import CollectiveWaits
@@ -35,7 +34,7 @@ from lmtrain.training.process import Process
 from lmtrain.training.profiling import span
 from lmtrain.training.recomputing import recompute
 from lmtrain.training.schedule import batch_size, rate_share
-from lmtrain.training.sharding import clip_gradients, set_gradient_sync, shard
+from lmtrain.training.sharding import clip_gradients, own_norm, set_gradient_sync, shard
 from lmtrain.training.spikes import is_spike, remembered
 from lmtrain.training.state import State, Window
 
@@ -106,9 +105,9 @@ class Trainer:
     def _advance(self) -> None:
         """Train on one global batch; look, tell and save where it is time to."""
         size = batch_size(self.state.step, self.job.steps, self.config)
-        loss, targets = self._accumulate(size)
+        total, targets = self._accumulate(size)
         with span("optimizer"):
-            stop, norm = self._update(loss, targets, size)
+            stop, norm = self._update(total, targets, size)
         self.state.step += 1
         self.state.row += size
         self.process.beat(self.state.step)
@@ -127,8 +126,8 @@ class Trainer:
             self.checkpoints.wait()
             raise CancelledError("stopped on request; run again to go on from here")
 
-    def _accumulate(self, size: int) -> tuple[float, float]:
-        """Add up the gradients of one global batch; return this worker's loss and the targets of all."""
+    def _accumulate(self, size: int) -> tuple[Tensor, float]:
+        """Add up the gradients of one global batch; return this worker's summed loss and all targets."""
         begun = time.monotonic()
         with span("data"):
             batches = self.loader.take(self.state.row, size)
@@ -136,7 +135,7 @@ class Trainer:
         if self.state.step + 1 < self.job.steps:
             following = batch_size(self.state.step + 1, self.job.steps, self.config)
             self.loader.prepare(self.state.row + size, following)
-        targets = float(sum(self.job.objective.targets(batch) for batch in batches))
+        targets = float(sum(batch.targets for batch in batches))
         everywhere = max(1.0, self.process.sum([targets])[0])
         self.optimizers.zero_gradients()
         total = torch.zeros((), dtype=torch.float64, device=self.process.device)
@@ -144,30 +143,34 @@ class Trainer:
             set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)
             key_dropout(self.config.seed, self.loader.first_row(self.state.row, size, index))
             with span("forward"), self.precision.autocast(self.process.device):
-                loss = self.trained(batch)
+                loss = self.trained(batch.tensors)
             with span("backward"):
                 (loss / everywhere).backward()
             total += loss.detach()
-        self.window.loss += float(total)
         self.window.targets += targets
-        self.window.tokens += sum(map(_tokens, batches))
-        return float(total), everywhere
+        self.window.tokens += sum(batch.tokens for batch in batches)
+        return total, everywhere
 
-    def _update(self, loss: float, targets: float, size: int) -> tuple[bool, float]:
+    def _update(self, total: Tensor, targets: float, size: int) -> tuple[bool, float]:
         """Clip and step; return whether a worker was asked to end, and the gradient's norm before clipping.
 
+        Here alone a step waits for its GPU: whether loss and gradients are finite decides what comes next.
+
         Args:
-            loss: summed, of this worker.
+            total: loss, summed, of this worker.
             targets: of all workers.
             size: rows of the batch.
         """
+        own = own_norm(self.optimizers.shards).to(total)
+        loss, own = torch.stack([total, own]).tolist()
+        self.window.loss += loss
         broken = not math.isfinite(loss)
         given = [0.0 if broken else loss, float(broken), float(self.process.terminated)]
         summed, all_broken, stop = self.process.sum(given)
         try:
             if all_broken:
                 raise FloatingPointError("the loss isn't finite")
-            norm = clip_gradients(self.optimizers.shards, self.config.max_grad_norm, self.process)
+            norm = clip_gradients(self.optimizers.shards, own, self.config.max_grad_norm, self.process)
         except FloatingPointError as error:
             raise self._diverged(str(error), broken, bool(all_broken), size) from error
         if not self._is_left_out(summed / targets):
@@ -257,8 +260,8 @@ class Trainer:
         loss, targets = 0.0, 0.0
         for batch in loader.take(0, min(len(rows), self.config.max_eval_rows)):
             with self.precision.autocast(self.process.device):
-                loss += float(self.trained(batch))
-            targets += objective.targets(batch)
+                loss += float(self.trained(batch.tensors))
+            targets += batch.targets
         loader.close()
         loss, targets = self.process.sum([loss, targets])
         mean = loss / max(1.0, targets)
@@ -348,14 +351,6 @@ class Trainer:
                 bits = loss / math.log(2)
                 figures["validation_bits_per_byte"] = round(bits / self.job.bytes_per_target, 4)
         return figures
-
-
-def _tokens(batch: Batch) -> int:
-    """Return the tokens of a batch: none where it only keeps other workers company, no padding."""
-    if bool((batch["labels"] == IGNORED).all()):
-        return 0
-    mask = batch.get("attention_mask")
-    return int(mask.sum()) if mask is not None else batch["input_ids"].numel()
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -142,14 +142,24 @@ def local_shards(model: nn.Module) -> Iterator[Shard]:
             yield Shard(name.replace("_orig_mod.", ""), parameter, local, embeds)
 
 
-def clip_gradients(shards: list[Shard], max_norm: float, process: Process) -> float:
+def own_norm(shards: list[Shard]) -> Tensor:
+    """Return the norm of the gradients' parts that are here, where they are: nothing waits for it yet."""
+    return get_total_norm(_gradients(shards))
+
+
+def clip_gradients(shards: list[Shard], own: float, max_norm: float, process: Process) -> float:
     """Scale gradients so that their global norm is at most `max_norm`; return the norm before.
+
+    Args:
+        shards: the parameters.
+        own: the norm of this worker's parts.
+        max_norm: of the parts of all.
+        process: this worker.
 
     Raises:
         FloatingPointError: the norm isn't finite; gradients and weights are left as they are.
     """
-    gradients = [gradient for one in shards if (gradient := one.gradient) is not None and gradient.numel()]
-    squares = float(get_total_norm(gradients)) ** 2 if gradients else 0.0
+    squares = own**2
     group = next((one.group for one in shards if one.group is not None), None)
     if group is not None:
         squares = process.sum([squares], group)[0]
@@ -157,6 +167,10 @@ def clip_gradients(shards: list[Shard], max_norm: float, process: Process) -> fl
     if norm != norm or norm == float("inf"):
         raise FloatingPointError(f"the gradient's norm is {norm}")
     if norm > max_norm:
-        for gradient in gradients:
+        for gradient in _gradients(shards):
             gradient.mul_(max_norm / (norm + 1e-6))
     return norm
+
+
+def _gradients(shards: list[Shard]) -> list[Tensor]:
+    return [gradient for one in shards if (gradient := one.gradient) is not None and gradient.numel()]

@@ -6,11 +6,9 @@ form the reason why each text is dropped, null where it is kept, or `raised` and
 the error's name; `rewritten`, by form the texts that C4 leaves.
 """
 
-import contextlib
-import json
-import sys
 import warnings
 
+from answering import answer_requests
 from datatrove.data import Document
 from datatrove.pipeline.filters import (
     C4ParagraphFilter,
@@ -82,10 +80,7 @@ def main():
     """Answer until the input ends."""
     logger.disable("datatrove")
     warnings.simplefilter("ignore")
-    for line in sys.stdin:
-        with contextlib.redirect_stdout(sys.stderr):  # what a library prints is no answer
-            found = answer(json.loads(line))
-        print(json.dumps(found), flush=True)
+    answer_requests(answer)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,10 @@ names of filters, then `{"do": "chain"}` or `{"do": "stage", ...}` as often as
 wanted. Out: one line of JSON for each, with the seconds that it took.
 """
 
-import contextlib
-import json
-import sys
 import tempfile
-import time
 from importlib import metadata
 
+from answering import answer_requests, timed
 from datatrove.data import Document
 from datatrove.pipeline.filters import (
     C4QualityFilter,
@@ -125,27 +122,27 @@ def _identifier(model):
     return step
 
 
-def answer(request, chain):
-    """Do what is asked; return the answer and the chain."""
-    if request["do"] == "setup":
-        packages = ("datatrove", "spacy", "jieba", "numpy", "pyarrow", "fasttext-numpy2-wheel")
-        return {"versions": {name: metadata.version(name) for name in packages}}, Chain(request)
-    clock, processor = time.perf_counter(), time.process_time()
-    if request["do"] == "chain":
-        chain.run()
-    else:
-        chain.stage(request["folder"])
-    return {"wall": time.perf_counter() - clock, "processor": time.process_time() - processor}, chain
+class Datatrove:
+    """What answers: the chain that it was set up with."""
+
+    def __init__(self):
+        self.chain = None
+
+    def answer(self, request):
+        """Do what is asked; return the answer."""
+        if request["do"] == "setup":
+            self.chain = Chain(request)
+            packages = ("datatrove", "spacy", "jieba", "numpy", "pyarrow", "fasttext-numpy2-wheel")
+            return {"versions": {name: metadata.version(name) for name in packages}}
+        if request["do"] == "chain":
+            return timed(self.chain.run)
+        return timed(lambda: self.chain.stage(request["folder"]))
 
 
 def main():
     """Answer until the input ends."""
     logger.disable("datatrove")
-    chain = None
-    for line in sys.stdin:
-        with contextlib.redirect_stdout(sys.stderr):  # what a library prints is no answer
-            found, chain = answer(json.loads(line), chain)
-        print(json.dumps(found), flush=True)
+    answer_requests(Datatrove().answer)
 
 
 if __name__ == "__main__":

@@ -89,11 +89,11 @@ def rates(loader: Loader, batch_rows: int, seconds: float) -> tuple[float, float
     """
     made, copied = [], []
     for batches in _batches(loader, batch_rows, seconds, made):
-        tokens = sum(int((batch["labels"] >= 0).sum()) for batch in batches)
+        tokens = sum(batch.targets for batch in batches)
         made[-1] = tokens / made[-1]
         begun = time.perf_counter()
         for batch in batches:
-            for value in batch.values():
+            for value in batch.tensors.values():
                 value.numpy().copy()
         copied.append(tokens / (time.perf_counter() - begun))
     return statistics.median(made), statistics.median(copied)
@@ -121,7 +121,7 @@ def waiting(loader: Loader, batch_rows: int, steps: int) -> float:
         batches = loader.take(step * batch_rows, batch_rows)
         waited += time.perf_counter() - asked
         loader.prepare((step + 1) * batch_rows, batch_rows)
-        tokens = sum(batch["input_ids"].numel() for batch in batches)
+        tokens = sum(batch.tokens for batch in batches)
         _multiply(matrix, until=time.perf_counter() + tokens / STEP_RATE)
     loader.close()
     return waited / (time.perf_counter() - begun)

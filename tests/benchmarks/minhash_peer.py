@@ -5,11 +5,9 @@ peer, then `{"do": "sign"}` as often as wanted. Out: one line of JSON for each,
 with the seconds that it took.
 """
 
-import contextlib
-import json
-import sys
-import time
 from importlib import metadata
+
+from answering import answer_requests, timed
 
 PERMUTATIONS, BANDS, ROWS, WORDS = 112, 14, 8, 5
 
@@ -57,22 +55,23 @@ def datatrove(language):
 PEERS = {"gaoya": gaoya, "rensa": rensa, "datatrove": datatrove}
 
 
+class Signer:
+    """What answers: the signer and the texts that it was set up with."""
+
+    def __init__(self):
+        self.sign, self.texts = None, []
+
+    def answer(self, request):
+        """Do what is asked; return the answer."""
+        if request["do"] == "setup":
+            self.sign, self.texts = PEERS[request["peer"]](request["language"]), request["texts"]
+            return {"version": metadata.version(request["peer"])}
+        return timed(lambda: [self.sign(self.texts) for _ in range(request["passes"])])
+
+
 def main():
     """Answer until the input ends."""
-    sign, texts = None, []
-    for line in sys.stdin:
-        request = json.loads(line)
-        with contextlib.redirect_stdout(sys.stderr):  # what a library prints is no answer
-            if request["do"] == "setup":
-                sign, texts = PEERS[request["peer"]](request["language"]), request["texts"]
-                found = {"version": metadata.version(request["peer"])}
-            else:
-                clock, processor = time.perf_counter(), time.process_time()
-                for _ in range(request["passes"]):
-                    sign(texts)
-                spent = time.perf_counter() - clock, time.process_time() - processor
-                found = {"wall": spent[0], "processor": spent[1]}
-        print(json.dumps(found), flush=True)
+    answer_requests(Signer().answer)
 
 
 if __name__ == "__main__":

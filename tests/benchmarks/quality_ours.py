@@ -23,7 +23,6 @@ from lmtrain.training.packing import PackedRows
 from lmtrain.training.process import Process
 
 TIMED_STEPS = 40
-LOOKS = 20
 LOOK = "validation_bits_per_byte"
 
 
@@ -57,7 +56,7 @@ def _train(given: dict[str, Any], steps: int, *, look: bool) -> list[dict[str, A
     model = transformers.AutoModelForCausalLM.from_config(
         shape, attn_implementation=attention_kernel(device, given["compiled"], tokens), dtype=torch.float32
     )
-    looks = max(10, steps // LOOKS // 10 * 10) if look else steps + 1
+    looks = max(10, steps // given["looks"] // 10 * 10) if look else steps + 1
     training = {"precision": given["precision"], "seed": given["seed"], **given["training"]}
     config = TrainingConfig(**training, eval_steps=looks, max_eval_rows=1 << 30)
     packing = given.get("packing", "concatenate")

@@ -20,7 +20,6 @@ from training_side import Case
 
 WARMUP = 0.05
 LAST_RATE = 0.1
-LOOKS = 20
 TIMED_STEPS = 12
 
 
@@ -62,7 +61,7 @@ def main() -> None:
             loss.item()
             times.append(time.perf_counter() - begun)
             spent += times[-1]
-            if budget and ((step + 1) % max(1, steps // LOOKS) == 0 or step + 1 == steps):
+            if budget and ((step + 1) % max(1, steps // given["looks"]) == 0 or step + 1 == steps):
                 bits = held_out.bits_per_byte(trained, case)
                 curve.append({"step": step + 1, "seconds": spent, "bits_per_byte": bits})
                 print(curve[-1], file=sys.stderr, flush=True)

@@ -5,13 +5,10 @@ with a folder of Parquet files, a tokenizer's file and its end token, as often a
 wanted. Out: one line of JSON for each, with the seconds that it took.
 """
 
-import contextlib
-import json
-import sys
 import tempfile
-import time
 from importlib import metadata
 
+from answering import answer_requests, timed
 from datatrove.pipeline.readers import ParquetReader
 from datatrove.pipeline.tokens import DocumentTokenizer
 from loguru import logger
@@ -29,18 +26,13 @@ def answer(request):
     """Do what is asked; return the answer."""
     if request["do"] == "setup":
         return {"versions": {name: metadata.version(name) for name in ("datatrove", "tokenizers", "pyarrow")}}
-    clock, processor = time.perf_counter(), time.process_time()
-    tokenize(request["folder"], request["tokenizer"], request["end"])
-    return {"wall": time.perf_counter() - clock, "processor": time.process_time() - processor}
+    return timed(lambda: tokenize(request["folder"], request["tokenizer"], request["end"]))
 
 
 def main():
     """Answer until the input ends."""
     logger.disable("datatrove")
-    for line in sys.stdin:
-        with contextlib.redirect_stdout(sys.stderr):  # what a library prints is no answer
-            found = answer(json.loads(line))
-        print(json.dumps(found), flush=True)
+    answer_requests(answer)
 
 
 if __name__ == "__main__":

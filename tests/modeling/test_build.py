@@ -11,14 +11,18 @@ from lmtrain.modeling.build import (
     task_model,
 )
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.registry import ARCHITECTURES
 
 CPU = torch.device("cpu")
 SHAPE = ModelConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
 
 
-def test_the_estimate_of_weights_is_their_number():
-    model = new_causal_lm(SHAPE, 100, 16, 0, 1, 0, CPU)
-    assert SHAPE.parameters(100) == parameter_count(model)
+@pytest.mark.parametrize("architecture", ARCHITECTURES.names())
+def test_the_estimate_of_weights_is_their_number(architecture):
+    shape = SHAPE.model_copy(update={"architecture": architecture})
+    model = new_causal_lm(shape, 100, 16, 0, 1, 0, CPU)
+    assert model.config.model_type == architecture
+    assert shape.parameters(100) == parameter_count(model)
 
 
 def test_the_same_seed_gives_the_same_weights():

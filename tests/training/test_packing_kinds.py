@@ -103,7 +103,7 @@ def batches_of(rows: PackedRows, world: int, sizes: list[int], order: DataOrder 
     for size in sizes:
         batch = []
         for loader in loaders:
-            for micro in loader.take(start, size):
+            for micro, *_ in loader.take(start, size):
                 used = micro["labels"].numpy() != -100
                 pairs = micro["input_ids"].numpy()[used], micro["labels"].numpy()[used]
                 batch += zip(*(side.tolist() for side in pairs), strict=True)

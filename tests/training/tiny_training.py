@@ -15,6 +15,7 @@ from lmtrain.objectives.base import Batch
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.config import TrainingConfig
 from lmtrain.training.job import Job
+from lmtrain.training.loading import MicroBatch
 from lmtrain.training.loop import Trainer
 from lmtrain.training.packing import PADDING, PackedRow
 from lmtrain.training.process import Process
@@ -120,22 +121,26 @@ def watched(trainer: Trainer, before: Callable[[int], None] = lambda step: None)
     """
     trace, take, update = Trace(), trainer.loader.take, trainer._update
 
-    def taken(start: int, size: int) -> list[Batch]:
+    def taken(start: int, size: int) -> list[MicroBatch]:
         batches = take(start, size)
-        rows = [row for batch in batches for row in batch["input_ids"][(batch["labels"] >= 0).any(1)]]
+        rows = [row for batch in batches for row in _with_targets(batch.tensors)]
         trace.tokens.append([row.tolist() for row in rows])
         return batches
 
-    def updated(loss: float, targets: float, size: int) -> tuple[bool, float]:
+    def updated(loss: torch.Tensor, targets: float, size: int) -> tuple[bool, float]:
         before(trainer.state.step)
         trace.steps.append(trainer.state.step)
-        trace.losses.append(trainer.process.sum([loss])[0])
+        trace.losses.append(trainer.process.sum([float(loss)])[0])
         stop, norm = update(loss, targets, size)
         trace.norms.append(norm)
         return stop, norm
 
     trainer.loader.take, trainer._update = taken, updated
     return trace
+
+
+def _with_targets(batch: Batch) -> torch.Tensor:
+    return batch["input_ids"][(batch["labels"] >= 0).any(1)]
 
 
 def local_tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
