@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from lmtrain import storage
 from lmtrain.config import Resources
 from lmtrain.errors import CancelledError, DivergedError
+from lmtrain.training.allocator import keep_freed_memory
 from lmtrain.training.blaming import breaks_gradients, ranks_that_say
 from lmtrain.training.checkpoint import Checkpoints
 from lmtrain.training.communication import CollectiveWaits
@@ -50,6 +51,8 @@ class Trainer:
         self.resources = resources
         self.process = process
         check_precision(job.config.precision, process.device)
+        if process.device.type == "cpu":
+            keep_freed_memory()
         micro = resources.micro_batch_size
         self.loader = Loader(job.rows, job.objective, job.config.seed, micro, process, job.order)
         self.state = State()
