@@ -150,7 +150,7 @@ def test_a_run_from_the_form_completes_and_shows_its_results(served, page, tmp_p
     page.goto(f"{address}/runs/flow-run/{run.id}")
     page.get_by_text("Completed").first.wait_for()
     page.get_by_text("Artifacts", exact=True).first.click()
-    for key in ("curate-python-english-funnel", "pretrain-llama-32x2-clm-curves", "report-tiny-report"):
+    for key in ("curate-python-english-funnel", "pretrain-qwen3-32x2-clm-curves", "report-tiny-report"):
         page.get_by_text(key).first.wait_for()
 
 
