@@ -100,5 +100,5 @@ class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
         return {"learning_rate": ADAM_RATE, **given} if other else given
 
     def label(self, inputs: dict[str, list[str]]) -> str:
-        """Return family, shape and objective, `llama-192x6-clm`."""
+        """Return family, shape and objective, `qwen3-128x4-clm`."""
         return f"{self.architecture}-{self.hidden_size}x{self.num_hidden_layers}-{self.objective}"
