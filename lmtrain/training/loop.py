@@ -157,7 +157,7 @@ class Trainer:
     def _update(self, total: Tensor, targets: float, size: int) -> tuple[bool, float]:
         """Clip and step; return whether a worker was asked to end, and the gradient's norm before clipping.
 
-        Here alone a step waits for its GPU: whether loss and gradients are finite decides what comes next.
+        Here a step waits for its GPU: whether loss and gradients are finite decides what comes next.
 
         Args:
             total: loss, summed, of this worker.
