@@ -7,30 +7,9 @@ a Llama (`tests/benchmarks/LOG.md`).
 from transformers import Qwen3Config
 
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.llama import llama_fields
 
 
 def qwen3(config: ModelConfig, vocabulary: int, positions: int, end: int, pad: int) -> Qwen3Config:
-    """Return the Transformers config of a Qwen3.
-
-    Args:
-        config: the shape.
-        vocabulary: entries of the tokenizer.
-        positions: longest row, in tokens.
-        end: id of the token that opens and closes documents.
-        pad: id of the padding token.
-    """
-    return Qwen3Config(
-        vocab_size=vocabulary,
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        num_key_value_heads=config.num_key_value_heads or config.num_attention_heads,
-        head_dim=config.head_size,
-        intermediate_size=config.feed_forward_size,
-        max_position_embeddings=positions,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-        tie_word_embeddings=True,
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=pad,
-    )
+    """Return the Transformers config of a Qwen3; arguments as `llama` has them."""
+    return Qwen3Config(head_dim=config.head_size, **llama_fields(config, vocabulary, positions, end, pad))

@@ -11,6 +11,9 @@ from lmtrain.training.config import OptimizerName, ScheduleName, TrainingConfig
 ADAM_RATE = 1e-3
 """Peak rate of an optimizer other than Muon, where the recipe doesn't say."""
 
+_TOLD = {name: field.description for name, field in TrainingConfig.model_fields.items()}
+"""What every training says of its fields; here some have another default."""
+
 
 class SourceShare(Config):
     """How much of one source is read."""
@@ -77,21 +80,21 @@ class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
     )
     mixing: MixingConfig = MixingConfig()
     max_steps: int = Field(default=600, ge=1, description="Optimizer steps.")
-    optimizer: OptimizerName = Field(
-        default="muon",
-        description="Muon for hidden matrices with AdamW for the rest; AdamW; with less memory, Adafactor, "
-        "or AdamW whose matrices have their moments in eight bits.",
-    )
+    optimizer: OptimizerName = Field(default="muon", description=_TOLD["optimizer"])
     learning_rate: float = Field(
         default=0.02,
         gt=0,
         lt=10,
         description=f"Peak rate (with Muon that of the hidden matrices); with others {ADAM_RATE:g} if empty.",
     )
-    lr_scheduler_type: ScheduleName = Field(
-        default="linear", description="How the rate falls after the warmup."
+    lr_scheduler_type: ScheduleName = Field(default="linear", description=_TOLD["lr_scheduler_type"])
+    min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description=_TOLD["min_lr_ratio"])
+    z_loss: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Weight of the squared log-normalizer in the loss; 1e-4 is usual.",
     )
-    min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description="Last rate as a share of the peak.")
 
     @model_validator(mode="before")
     @classmethod

@@ -31,12 +31,6 @@ class TrainingConfig(Config):
         default=True, description="Whether embeddings decay as the other matrices do; vectors never do."
     )
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to this global norm.")
-    z_loss: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Weight of the squared log-normalizer in the loss; 1e-4 is usual.",
-    )
     max_loss_deviations: float = Field(
         default=6.0, gt=0, description="Standard deviations above the last losses from which one is a spike."
     )
