@@ -2,12 +2,13 @@
 
 `make bench-quality` runs it; nothing else may run on the machine. Both sides
 see the same text, and are given the same seconds of training on the same cores;
-looks at the validation text aren't counted. The plain loop is nanoGPT's way:
-AdamW, its usual settings, half a cosine, at the learning rate that `--tune`
-found best for it. Ours has the shape, vocabulary and optimizer that were found
-best for these seconds; it is trained for the whole time, and again for
-`--share` of it: whether that is enough for what the plain loop reached in all of
-its own is the question that people have.
+looks at the validation text aren't counted. Steps are counted out beforehand by a
+short run; `seconds` in the results tells how long each run took in the end. The
+plain loop is nanoGPT's way: AdamW, its usual settings, half a cosine, at the learning
+rate that `--tune` found best for it. Ours has the shape, vocabulary and optimizer that
+were found best for these seconds; it is trained for the whole time, and again for
+`--share` of it: whether that is enough for what the plain loop reached in all of its
+own is the question that people have.
 
 Every run that ended is kept in `cache/benchmarks/quality-runs` under what it was
 given and the machine's name, so that a benchmark of hours goes on where it was
@@ -112,7 +113,8 @@ def _compared(
         found["part"].append(_curve("ours", {**ours, "seconds": share * seconds, "seed": seed}))
     ends = {name: [_last(curve) for curve in curves] for name, curves in found.items()}
     means = {name: statistics.mean(bits) for name, bits in ends.items()}
-    details = {"seeds": len(seeds), "each": ends, "curves": found}
+    seconds_of = {name: [curve[-1]["seconds"] for curve in curves] for name, curves in found.items()}
+    details = {"seeds": len(seeds), "each": ends, "seconds": seconds_of, "curves": found}
     measured = f"{corpus}, bits per byte after"
     minutes = f"{seconds / 60:g} minutes"
     return [

@@ -22,7 +22,7 @@ from lmtrain.training.loop import Trainer
 from lmtrain.training.packing import PackedRows
 from lmtrain.training.process import Process
 
-TIMED_STEPS = 40
+TIMED_STEPS = 200
 LOOK = "validation_bits_per_byte"
 
 

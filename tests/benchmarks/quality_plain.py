@@ -20,7 +20,7 @@ from training_side import Case
 
 WARMUP = 0.05
 LAST_RATE = 0.1
-TIMED_STEPS = 12
+TIMED_STEPS = 40
 
 
 def main() -> None:
