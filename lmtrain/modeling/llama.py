@@ -20,10 +20,8 @@ def llama(config: ModelConfig, vocabulary: int, positions: int, end: int, pad: i
     return LlamaConfig(**llama_fields(config, vocabulary, positions, end, pad))
 
 
-def llama_fields(
-    config: ModelConfig, vocabulary: int, positions: int, end: int, pad: int
-) -> dict[str, Any]:
-    """Return what the configs of Llama and of its descendants have in common; arguments as `llama` has them."""
+def llama_fields(config: ModelConfig, vocabulary: int, positions: int, end: int, pad: int) -> dict[str, Any]:
+    """Return what Llama and its descendants have in common; arguments as `llama` has them."""
     return {
         "vocab_size": vocabulary,
         "hidden_size": config.hidden_size,
