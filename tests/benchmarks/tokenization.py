@@ -3,12 +3,15 @@
 `make bench-tokenization` runs it. Ours reads Parquet, encodes, sorts documents by
 the hash of their ids, writes shards, hashes every file and writes the manifest.
 The bare call encodes texts that are in memory and does nothing else. datatrove's
-reads Parquet, encodes, shuffles and writes. (Python has a module `tokenize`, so
+reads Parquet, encodes, shuffles and writes. Each side has a process of its own: after
+`encode_batch` the heap is so scattered that whoever allocates in it next is a tenth
+slower. (Python has a module `tokenize`, so
 this one isn't called that.)
 """
 
 import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -21,9 +24,8 @@ import tokenizers
 from corpora import documents, has_corpus
 from figures import Row, write
 from in_process import without_ray
-from paired import Peer, Spent, in_turns, median_wall, pin, spent_by
+from paired import Peer, Spent, in_turns, interval_of_median, median_wall, pin, spent_by
 from peers import DATATROVE, DATATROVE_NAME, python_of
-from tokenizers import Tokenizer
 
 from lmtrain import storage
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
@@ -85,13 +87,6 @@ class Given:
         inputs = {"documents": [self.documents], "tokenizer": [self.tokenizer]}
         stage.build(inputs, config, self.root, Resources(workers=1), SilentWatch())
 
-    def bare(self, *, fast: bool) -> None:
-        """Encode texts that are in memory."""
-        tokenizer = Tokenizer.from_file(self.tokenizer_file)
-        tokenizer.encode_special_tokens = True
-        encode = tokenizer.encode_batch_fast if fast else tokenizer.encode_batch
-        encode(self.texts, add_special_tokens=False)
-
 
 def _artifact(
     config: StageConfig, inputs: dict[str, list[str]], root: str, make: Callable[[ShardOutput], None]
@@ -107,29 +102,30 @@ def _artifact(
     return build_once(config, inputs, root, work)
 
 
-def measure(corpus: str, peer: Peer, options: argparse.Namespace) -> Iterator[Row]:
+def measure(corpus: str, datatrove: Peer, options: argparse.Namespace) -> Iterator[Row]:
     """Compare on one corpus, with each peer in turns."""
     texts = documents(corpus, 0, round(options.megabytes * 1e6))
     with tempfile.TemporaryDirectory() as root:
         given = Given(texts, storage.resolve(root))
         folder = str(Artifact(given.documents).folder("documents"))
+        about = {"folder": folder, "tokenizer": given.tokenizer_file}
 
-        def theirs() -> Spent:
-            request = {"folder": folder, "tokenizer": given.tokenizer_file, "end": END}
-            return Spent(**peer.ask(do="tokenize", **request))
-
-        version = f"tokenizers {tokenizers.__version__}"
-        peers: list[tuple[str, Callable[[], Spent], float | None]] = [
-            (f"encode_batch, {version}", lambda: spent_by(lambda: given.bare(fast=False)), GOAL),
-            (f"encode_batch_fast, {version}", lambda: spent_by(lambda: given.bare(fast=True)), None),
-            (DATATROVE_NAME, theirs, None),
-        ]
-        for name, other, goal in peers:
-            found = in_turns(lambda: spent_by(given.ours), other, options.rounds)
+        def row(name: str, theirs: Callable[[], Spent], goal: float | None) -> Row:
+            found = in_turns(lambda: spent_by(given.ours), theirs, options.rounds)
             rates = [given.megabytes / median_wall(runs) for runs in (found.ours, found.peer)]
-            details = {"documents": len(texts), "processor_ratio": found.processor_ratio}
+            low, high = interval_of_median(found.ratios)
+            details = {
+                "low": low, "high": high, "documents": len(texts), "processor_ratio": found.processor_ratio,
+            }  # fmt: skip
             measured = f"Parquet to shards beside {name}, {corpus}"
-            yield Row(measured, "MB/s", *rates, name, found.ratio, goal, details)
+            return Row(measured, "MB/s", *rates, name, found.ratio, goal, details)
+
+        for method, goal in (("encode_batch", GOAL), ("encode_batch_fast", None)):
+            with Peer(sys.executable, str(Path(__file__).with_name("tokenization_bare.py"))) as bare:
+                bare.ask(do="setup", method=method, **about)
+                name = f"{method}, tokenizers {tokenizers.__version__}"
+                yield row(name, lambda: Spent(**bare.ask(do="encode")), goal)
+        yield row(DATATROVE_NAME, lambda: Spent(**datatrove.ask(do="tokenize", end=END, **about)), None)
 
 
 def main() -> None:
