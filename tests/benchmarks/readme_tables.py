@@ -15,7 +15,7 @@ from cost import cost_table
 from figures import RESULTS
 
 PROJECT = Path(__file__).parents[2]
-READMES = (PROJECT / "README.md", PROJECT / "lmtrain" / "curation" / "README.md")
+READMES = tuple(PROJECT / place / "README.md" for place in (".", "lmtrain/curation", "lmtrain/training"))
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 RECKONED = {"cost": (cost_table, ("growth", "curation"))}
