@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from made_samples import EXAMPLES, labels_of, samples_of
 
 from lmtrain import statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.curation.decontamination import CONTAMINATION
 from lmtrain.graph import Node, nodes_of
 from lmtrain.recipe import Recipe, parse_recipe
-from lmtrain.schemas import CORPUS, DOCUMENTS, DROPPED, LABELLED, REJECTED, SAMPLES
+from lmtrain.schemas import CORPUS, DOCUMENTS, DROPPED, LABELLED, REJECTED
 
 HOSTILE = '<script>alert("gotcha")</script><img src="https://example.org/x.png"> & "quoted" \'text\''
 
@@ -234,13 +235,10 @@ def _documents(node: Node, output: ShardOutput, chinese: bool, effects: dict) ->
     }
 
 
-LABELS = ["numpy", "scipy", "torch", "sklearn"]
-
-
 def _labelled(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
     task = "summarization" if node.label == "summary" else "classification"
     text = CHINESE if chinese else ENGLISH
-    labels = ["消极", "积极"] if chinese else LABELS
+    labels = labels_of(chinese)
     by_split = {}
     for split, size in (("train", 200), ("validation", 40), ("test", EXAMPLES)):
         rows = []
@@ -333,19 +331,13 @@ def _model(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dic
     return stats | {"validation_bits_per_byte": 1.8312}
 
 
-EXAMPLES = 160
-BITS = {"model": 1.83, "bigram": 2.05, "xz": 2.61}
-RIGHT = {"pretrained": 0.88, "random": 0.68, "majority": 0.31, "tfidf": 0.84}
-OVERLAP = {"pretrained": 0.42, "random": 0.31, "first_sentence": 0.24}
-
-
 def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
     config = node.config.model_dump()
     task, system = config["task"], config["system"]
     if task != "language_modeling" and system == "model":
         system = "random" if node.inputs["system"][0].label.endswith("-random") else "pretrained"
     random = _random(node)
-    table = _samples(task, system, random, effects, chinese)
+    table = samples_of(task, system, random, effects, chinese)
     pq.write_table(table, output.path("samples.parquet"), compression="zstd")
     output.add("samples.parquet", "samples", rows=table.num_rows)
     rows = []
@@ -374,36 +366,6 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
         output.add("generated.json", "generated")
     headline = {key: rows[0][key] for key in ("metric", "value", "low", "high")}
     return {"headline": headline, "samples": table.num_rows, "seconds_scoring": 3.2}
-
-
-def _samples(task: str, system: str, random: np.random.Generator, effects: dict, chinese: bool) -> pa.Table:
-    rows = []
-    if effects.get(task) == 0 and system in ("pretrained", "random"):
-        random, system = np.random.default_rng(1 if system == "random" else 2), "pretrained"
-    hardness = np.random.default_rng(7).normal(0, 1, EXAMPLES)
-    labels = ["消极", "积极"] if chinese else LABELS
-    for number in range(EXAMPLES):
-        prediction: str | None = None
-        if task == "language_modeling":
-            size = 400.0
-            bits = BITS[system] + 0.25 * hardness[number] + random.normal(0, 0.05)
-            values = [bits * math.log(2) * size, size / 3.38, size]
-        elif task == "classification":
-            gold = number % len(labels)
-            right = RIGHT[system] > 0.35 + hardness[number] * 0.25 + random.normal(0, 0.2)
-            chosen = gold if right else (gold + 1) % len(labels)
-            one = np.eye(len(labels))
-            values = [*(one[gold] * right), *one[chosen], *one[gold]]
-            prediction = labels[chosen]
-        else:
-            rouge = float(np.clip(OVERLAP[system] + 0.1 * hardness[number] + random.normal(0, 0.05), 0, 1))
-            matched = [round(9 * rouge), round(8 * rouge**2), round(7 * rouge**3), round(6 * rouge**4)]
-            chrf = [x for n in range(1, 7) for x in (40 - n, 41 - n, (40 - n) * rouge)]
-            values = [1, 9, 10, *matched, 9, 8, 7, 6, *chrf, rouge, rouge**2, rouge]
-            prediction = f"Return {system} indices."
-        row = {"example_id": f"test-{number}", "group": f"g{number // 4}", "prediction": prediction}
-        rows.append(row | {"statistics": [float(value) for value in values]})
-    return pa.Table.from_pylist(rows, schema=SAMPLES)
 
 
 MAKERS: dict[str, Callable[[Node, ShardOutput, bool, dict], dict[str, Any]]] = {
