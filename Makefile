@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization bench-training bench-ray bench-quality bench-gpu readme-tables serve lock clean
+.PHONY: help demo test test-all lint format bench-curation bench-language bench-minhash bench-growth bench-agreement bench-loading bench-tokenization bench-training bench-ray bench-quality bench-tasks bench-finetuning bench-gpu readme-tables serve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,12 @@ bench-ray: $(INSTALLED) ## training under Ray beside torchrun
 
 bench-quality: $(INSTALLED) ## bits per byte after ten minutes, beside a plain loop with AdamW; takes hours
 	$(BIN)/python tests/benchmarks/quality.py
+
+bench-tasks: $(INSTALLED) ## fine-tuning on real sets beside random weights and baselines; needs BENCH_DATA
+	$(BIN)/python tests/benchmarks/task_scores.py
+
+bench-finetuning: $(INSTALLED) ## fine-tuning beside Transformers' Trainer: time, memory, score
+	$(BIN)/python tests/benchmarks/finetuning.py
 
 bench-gpu: ## pretraining on one GPU beside Transformers' Trainer; needs no Ray, Prefect or environment of ours
 	$(PYTHON) tests/benchmarks/gpu_pretrain.py

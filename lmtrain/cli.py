@@ -21,6 +21,7 @@ from lmtrain.display import describe
 from lmtrain.errors import CancelledError, CorruptArtifactError, LmtrainError, RecipeError
 from lmtrain.graph import Node, Planned, build, cluster_session, needed
 from lmtrain.manifest import Artifact, is_hit
+from lmtrain.model_verbs import compare, generate, manifest_url, predict
 from lmtrain.planning import look, plan_table, prepare
 from lmtrain.recipe import load_recipe
 from lmtrain.removals.config import ROLE as REMOVALS
@@ -145,6 +146,9 @@ def plan(recipe: str, root: str | None) -> None:
 
 main.add_command(estimate)
 main.add_command(profile)
+main.add_command(generate)
+main.add_command(predict)
+main.add_command(compare)
 
 
 @main.command()
@@ -159,7 +163,7 @@ def show(manifest: str, rows: int) -> None:
 
     MANIFEST is the path or URL of a manifest.json, or of its folder.
     """
-    url = _manifest_url(manifest)
+    url = manifest_url(manifest)
     if not storage.exists(url):
         raise CorruptArtifactError(f"no manifest at {url}")
     artifact = Artifact(url)
@@ -169,18 +173,6 @@ def show(manifest: str, rows: int) -> None:
         for line in import_module("lmtrain.seen").told(artifact):  # brings numba: not before it is needed
             click.echo(line)
     click.echo(f"manifest: {url}")
-
-
-def _manifest_url(given: str) -> str:
-    """Return the URL of the manifest that a person means by its own path or URL, or its folder's.
-
-    Raises:
-        StorageError: its server doesn't answer.
-    """
-    url = storage.resolve(given)
-    if storage.is_remote(url):
-        storage.check_reachable(url)
-    return url if url.endswith("/manifest.json") else storage.join(url, "manifest.json")
 
 
 def _trained_classifier(curated: Node, root: str) -> Any:
@@ -269,39 +261,3 @@ def text_hash(text: str | None) -> None:
     """
     hashing = import_module("lmtrain.text.hashing")  # brings numba: not before it is needed
     click.echo(hashing.text_hash(sys.stdin.read() if text is None else text).hex())
-
-
-@main.command()
-@click.argument("model", metavar="MODEL")
-@click.argument("prompt", metavar="PROMPT")
-@click.option(
-    "--max-new-tokens",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Tokens to write at most.",
-)
-@click.option(
-    "--temperature",
-    default=0.8,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="0 takes the likeliest token.",
-)
-@click.option(
-    "--top-k", default=50, show_default=True, type=click.IntRange(1), help="Choose among so many tokens."
-)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the choice.")
-def generate(model: str, prompt: str, max_new_tokens: int, temperature: float, top_k: int, seed: int) -> None:
-    """Let a model continue a text.
-
-    MODEL is the path or URL of a model's manifest.json or its folder, or a Hugging Face folder.
-    """
-    url = _manifest_url(model)
-    if storage.exists(url) or model.endswith("manifest.json"):
-        model = url
-    generation = import_module("lmtrain.evaluation.generation")  # brings torch: not before it is needed
-    text = generation.generate(
-        model, prompt, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
-    )
-    click.echo(text)

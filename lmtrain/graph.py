@@ -19,17 +19,23 @@ from lmtrain.config import Resources, StageConfig
 from lmtrain.curation.config import ClassifierConfig, EarlierConfig
 from lmtrain.curation.earlier import earlier_documents
 from lmtrain.curation.lists import with_digest
-from lmtrain.evaluation.config import BASELINES, EvaluateConfig, Task
-from lmtrain.finetuning.config import FinetuneConfig, SummarizationConfig
+from lmtrain.errors import RecipeError
+from lmtrain.evaluation.config import BASELINES, PROBED_LANGUAGES, EvaluateConfig
+from lmtrain.finetuning.config import FinetuneConfig, TextToTextConfig
+from lmtrain.importing.config import ImportConfig
+from lmtrain.importing.listing import family_in, model_files, shape_of
+from lmtrain.importing.listing import with_digest as import_with_digest
 from lmtrain.ingestion.config import DocstringsSource, FilesSource, IngestConfig, LabelConfig
 from lmtrain.ingestion.listing import list_docstrings, list_labelled_files, list_source_files
 from lmtrain.manifest import Address, address_of, is_hit
-from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.modeling.fitting import TASKS as TASK_FITS
+from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.recipe import Recipe
 from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import with_digest as removals_with_digest
 from lmtrain.reporting.config import ReportConfig
-from lmtrain.tokenization.config import TokenizerConfig
+from lmtrain.schemas import STARTS
+from lmtrain.tokenization.config import TokenizerConfig, TokenizeSection
 from lmtrain.tokenization.files import with_files_digest
 from lmtrain.watch import Watch
 
@@ -41,6 +47,7 @@ STAGES = {
     "curate": "lmtrain.curation.stage",
     "train_tokenizer": "lmtrain.tokenization.tokenizer_stage",
     "tokenize": "lmtrain.tokenization.stage",
+    "import_model": "lmtrain.importing.stage",
     "pretrain": "lmtrain.pretraining.stage",
     "finetune": "lmtrain.finetuning.stage",
     "evaluate": "lmtrain.evaluation.stage",
@@ -112,47 +119,109 @@ def nodes_of(recipe: Recipe) -> list[Node]:
         StorageError: the server of a root with earlier documents doesn't answer.
     """
     removals = _removals(recipe)
-    corpora = [_ingest(recipe, source) for source in [*recipe.ingest.docstrings, *recipe.ingest.files]]
-    from_files = _labels_of_files(recipe)
-    classifier = _classifier(recipe, from_files)
-    compared = _compared(recipe, from_files)
-    curated = {"corpora": corpora, **classifier, **compared, **removals}
-    documents = Node(with_digest(recipe.curate), curated)
-    labelled = {**_labels_of_docstrings(recipe, documents), **from_files}
-    tokenizer = Node(with_files_digest(recipe.tokenize.tokenizer()), {"documents": [documents]})
-    shards = Node(recipe.tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
-    model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer], **removals})
-    scores = _scores(recipe, "language_modeling", documents.label, shards, [model], removals)
+    labelled = _labels_of_files(recipe)
+    start = _imported(recipe)
+    made: dict[str, list[Node]] = {"models": [start] if start else [], **removals}
+    model, scores = start, []
+    if recipe.ingest.sources:
+        line = _pretraining(recipe, start, labelled, removals)
+        made |= line
+        model, documents = line["models"][-1], line["documents"][0]
+        labelled |= _labels_of_docstrings(recipe, documents)
+        task = language_modeling_task(recipe.pretrain)
+        if task is not None:
+            shards = line["shards"][0]
+            scores = _scores(recipe, task, documents.label, shards, [model], removals)
+            if _language(recipe) in PROBED_LANGUAGES:
+                scores += _scores(recipe, "bias", "occupations", shards, [model], removals)
+    assert model is not None, "a recipe begins with documents or with a model"
     tuned: list[Node] = []
     for config in recipe.finetune.all():
         data = labelled[config.data]
         inputs = {"model": [model], "labelled": [data], **removals}
-        starts = [config.model_copy(update={"initial": start}) for start in ("pretrained", "random")]
-        pair = [Node(start, inputs) for start in starts]
-        tuned += pair
-        longest = {"max_target_length": config.max_target_length} if _summarizes(config) else {}
-        scores += _scores(recipe, config.task, config.data, data, pair, removals, **longest)
-    made = {
-        "corpora": corpora,
-        "documents": [documents],
-        "labelled": list(labelled.values()),
-        **classifier,
-        "tokenizer": [tokenizer],
-        "shards": [shards],
-        "models": [model, *tuned],
-        "scores": scores,
-        **removals,
-    }
+        trained = [Node(training, inputs) for training in config.trainings()]
+        tuned += trained
+        longest = {"max_target_length": config.max_target_length} if _writes(config) else {}
+        as_it_is = [model] if TASK_FITS[config.task].head == "bare" else []  # it has vectors without training
+        scores += _scores(recipe, config.task, config.data, data, [*trained, *as_it_is], removals, **longest)
+    made["models"] = [*made["models"], *tuned]
+    made |= {"labelled": list(labelled.values()), "scores": scores}
     return needed([Node(ReportConfig(name=recipe.name), made)])
 
 
-def _summarizes(config: FinetuneConfig) -> TypeGuard[SummarizationConfig]:
-    return isinstance(config, SummarizationConfig)
+def _pretraining(
+    recipe: Recipe, start: Node | None, labelled: dict[str, Node], removals: dict[str, list[Node]]
+) -> dict[str, list[Node]]:
+    """Return the nodes from the sources to the pretrained model, by role."""
+    corpora = [_ingest(recipe, source) for source in recipe.ingest.sources]
+    classifier = _classifier(recipe, labelled)
+    compared = _compared(recipe, labelled)
+    curated = {"corpora": corpora, **classifier, **compared, **removals}
+    documents = Node(with_digest(recipe.curate), curated)
+    tokenize = _tokenize(recipe)
+    tokenizer = Node(with_files_digest(tokenize.tokenizer()), {"documents": [documents]})
+    shards = Node(tokenize.shards(), {"documents": [documents], "tokenizer": [tokenizer]})
+    given = {"model": [start]} if start else {}
+    if recipe.teacher.path:
+        given["teacher"] = [_taken_in(recipe.teacher)]
+    model = Node(recipe.pretrain, {"shards": [shards], "tokenizer": [tokenizer], **given, **removals})
+    return {
+        "corpora": corpora,
+        "documents": [documents],
+        **classifier,
+        "tokenizer": [tokenizer],
+        "shards": [shards],
+        "models": [*([start] if start else []), model],
+    }
+
+
+def _imported(recipe: Recipe) -> Node | None:
+    """Return the model that the recipe begins with, if any.
+
+    Raises:
+        RecipeError: it holds no model that can be loaded safely, or of another family than is to be trained.
+        SourceError: it can't be read.
+    """
+    if not recipe.model.path:
+        return None
+    config = recipe.model
+    family = family_in(shape_of(config.path))
+    if recipe.ingest.sources and recipe.pretrain.architecture != family:
+        raise RecipeError(
+            f"pretrain.architecture is {recipe.pretrain.architecture}, but {config.path} is a {family}: "
+            f"set it to {family}"
+        )
+    for given in recipe.finetune.all():
+        families = TASK_FITS[given.task].families
+        if family not in families:
+            raise RecipeError(
+                f"finetune {given.name}: {given.task} isn't for {family}; it is for {', '.join(families)}"
+            )
+    return _taken_in(config)
+
+
+def _taken_in(config: ImportConfig) -> Node:
+    """Return the node of a model from elsewhere."""
+    size = sum(file.bytes for file in model_files(config.path))
+    return Node(import_with_digest(config), source_bytes=size)
+
+
+def _tokenize(recipe: Recipe) -> TokenizeSection:
+    """Return how documents are tokenized: as a given model does, unless the recipe says how."""
+    there = recipe.model.path or recipe.teacher.path
+    if not there or recipe.tokenize.existing:
+        return recipe.tokenize
+    starts = {name: getattr(recipe.tokenize, name) for name in ("shard_tokens", *STARTS)}
+    return TokenizeSection(existing=there, **starts)
+
+
+def _writes(config: FinetuneConfig) -> TypeGuard[TextToTextConfig]:
+    return isinstance(config, TextToTextConfig)
 
 
 def _scores(
     recipe: Recipe,
-    task: Task,
+    task: str,
     dataset: str,
     data: Node,
     models: list[Node],
@@ -161,7 +230,7 @@ def _scores(
 ) -> list[Node]:
     """Return a node for each model and each baseline on one data set."""
     section = recipe.evaluate.model_dump(exclude={"language"})
-    language = recipe.evaluate.language or recipe.curate.language or "en"
+    language = _language(recipe)
     common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
     of_models = [
         Node(EvaluateConfig(**common, system="model"), {"data": [data], "system": [model], **removals})
@@ -170,6 +239,10 @@ def _scores(
     return of_models + [
         Node(EvaluateConfig(**common, system=name), {"data": [data], **removals}) for name in BASELINES[task]
     ]
+
+
+def _language(recipe: Recipe) -> str:
+    return recipe.evaluate.language or recipe.curate.language or "en"
 
 
 def _ingest(recipe: Recipe, source: DocstringsSource | FilesSource) -> Node:
@@ -283,7 +356,9 @@ def _estimate_disk(node: Node) -> int:
     if node.stage == "pretrain":
         return _parameters(node) * 4 * 4  # weights, and a checkpoint of weights with optimizer state
     if node.stage == "finetune":
-        return _parameters(node.inputs["model"][0]) * 4
+        return _weights_bytes(node.inputs["model"][0])
+    if node.stage == "import_model":
+        return node.source_bytes
     if isinstance(node.config, ClassifierConfig):
         return 4 << node.config.bucket_bits
     return 1_000_000
@@ -293,6 +368,11 @@ def _source_bytes(node: Node) -> int:
     """Return the bytes from outside that a node comes from; the largest role has them all."""
     by_role = (sum(_source_bytes(given) for given in nodes) for nodes in node.inputs.values())
     return node.source_bytes + max(by_role, default=0)
+
+
+def _weights_bytes(model: Node) -> int:
+    """Return the size of a model's weights: as they are, or as they will be."""
+    return model.source_bytes or _parameters(model) * 4
 
 
 def _parameters(model: Node) -> int:

@@ -16,7 +16,9 @@ from lmtrain.curation.presets import QUALITY
 from lmtrain.errors import RecipeError
 from lmtrain.evaluation.config import EvaluateSection
 from lmtrain.finetuning.config import FinetuneSection
+from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestSection, LabelSection
+from lmtrain.modeling.fitting import OBJECTIVES, TASKS
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
@@ -32,7 +34,14 @@ class Recipe(Config):
         default="runs", min_length=1, description="Where artifacts go: a folder, or s3://bucket/prefix."
     )
     split: SplitConfig = SplitConfig()
-    ingest: IngestSection = Field(description="Where the documents come from.")
+    model: ImportConfig = Field(
+        default=ImportConfig(),
+        description="A model to begin with: pretraining goes on from it; without `ingest` it is fine-tuned.",
+    )
+    teacher: ImportConfig = Field(
+        default=ImportConfig(), description="With pretrain.objective distillation: the model that teaches."
+    )
+    ingest: IngestSection = IngestSection()
     label: LabelSection = LabelSection()
     classifier: ClassifierConfig = ClassifierConfig()
     remove: RemovalsConfig = RemovalsConfig()
@@ -42,6 +51,14 @@ class Recipe(Config):
     finetune: FinetuneSection = FinetuneSection()
     evaluate: EvaluateSection = EvaluateSection()
     resources: Annotated[Resources, UNADDRESSED] = Resources()
+
+    @model_validator(mode="after")
+    def _begins_with_something(self) -> "Recipe":
+        if not self.ingest.sources and not self.model.path:
+            raise ValueError(
+                "ingest: name at least one source under docstrings or files, or a model under model.path"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
@@ -58,6 +75,14 @@ class Recipe(Config):
             if tasks[given.data] != given.task:
                 found = tasks[given.data]
                 raise ValueError(f"finetune {given.name}: {given.data!r} is for {found}, not {given.task}")
+            if not self.ingest.sources:
+                continue
+            families = TASKS[given.task].families
+            if self.pretrain.architecture not in families:
+                raise ValueError(
+                    f"finetune {given.name}: {given.task} isn't for {self.pretrain.architecture}; it is for "
+                    f"{', '.join(families)}"
+                )
             if given.max_length > self.pretrain.row_tokens:
                 raise ValueError(
                     f"finetune {given.name}: max_length {given.max_length} is longer than the rows of "
@@ -80,8 +105,31 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _tokens_fit_the_objective(self) -> "Recipe":
+        fits, config = OBJECTIVES[self.pretrain.objective], self.pretrain
+        if not self.ingest.sources:
+            return self
+        if (config.objective == "distillation") != bool(self.teacher.path):
+            raise ValueError("teacher: pretrain.objective distillation needs teacher.path, and no other does")
+        for setting, column in fits.starts:
+            asked = not setting or getattr(config, setting)
+            if asked and not getattr(self.tokenize, column):
+                why = f" with {setting}" if setting else ""
+                raise ValueError(
+                    f"tokenize.{column}: set it to true, pretrain.objective {config.objective}{why} needs it"
+                )
+        own = self.tokenize.special_tokens
+        taken = self.tokenize.existing or self.model.path or self.teacher.path
+        if not taken and own not in fits.special_tokens:
+            raise ValueError(
+                f"tokenize.special_tokens: pretrain.objective {config.objective} needs those of "
+                f"{' or '.join(fits.special_tokens)}, not {own}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _mixed_sources_are_known(self) -> "Recipe":
-        known = sorted(source.alias for source in [*self.ingest.docstrings, *self.ingest.files])
+        known = sorted(source.alias for source in self.ingest.sources)
         for given in self.pretrain.mixing.sources:
             if given.source not in known:
                 raise ValueError(

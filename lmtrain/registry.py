@@ -34,14 +34,44 @@ class Registry:
         return getattr(import_module(module), attribute)
 
 
-OBJECTIVES = Registry("objective", {"clm": "lmtrain.objectives.clm:CausalLM"})
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "clm": "lmtrain.objectives.clm:CausalLM",
+        "mlm": "lmtrain.objectives.mlm:MaskedLM",
+        "mlm_nsp": "lmtrain.objectives.pairs:NextSentence",
+        "mlm_sop": "lmtrain.objectives.pairs:SentenceOrder",
+        "rtd": "lmtrain.objectives.rtd:ReplacedTokens",
+        "span_corruption": "lmtrain.objectives.span_corruption:SpanCorruption",
+        "denoising": "lmtrain.objectives.denoising:Denoising",
+        "gap_sentences": "lmtrain.objectives.gap_sentences:GapSentences",
+        "contrastive": "lmtrain.objectives.contrastive:Contrastive",
+    },
+)
+_ENCODERS = ("bert", "roberta", "albert", "distilbert", "electra", "modernbert")
+_DECODERS = ("gpt2", "llama", "mistral", "mixtral", "gemma", "bloom", "qwen3")
+_ENCODER_DECODERS = ("t5", "bart", "pegasus", "marian", "m2m100")
+
 ARCHITECTURES = Registry(
-    "architecture", {"llama": "lmtrain.modeling.llama:llama", "qwen3": "lmtrain.modeling.qwen3:qwen3"}
+    "architecture",
+    {
+        **{f: f"lmtrain.modeling.encoders:{f}" for f in _ENCODERS},
+        **{f: f"lmtrain.modeling.decoders:{f}" for f in _DECODERS},
+        **{f: f"lmtrain.modeling.encoder_decoders:{f}" for f in _ENCODER_DECODERS},
+    },
 )
 TASKS = Registry(
     "task",
     {
         "classification": "lmtrain.finetuning.classification:Classification",
-        "summarization": "lmtrain.finetuning.summarization:Summarization",
+        "multi_label": "lmtrain.finetuning.classification:MultiLabel",
+        "token_classification": "lmtrain.finetuning.token_classification:TokenClassification",
+        "question_answering": "lmtrain.finetuning.question_answering:QuestionAnswering",
+        **dict.fromkeys(
+            ("generative_qa", "summarization", "translation", "generation", "dialogue"),
+            "lmtrain.finetuning.text_to_text:TextToText",
+        ),
+        "similarity": "lmtrain.finetuning.vectors:Similarity",
+        "retrieval": "lmtrain.finetuning.vectors:Retrieval",
     },
 )

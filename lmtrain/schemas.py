@@ -72,12 +72,30 @@ LABELLED_BASE = [
     ("source", pa.string()),
     ("license", pa.string()),
 ]
-LABELLED = {
-    "classification": pa.schema([*LABELLED_BASE, ("text", pa.large_string()), ("label", pa.string())]),
-    "summarization": pa.schema(
-        [*LABELLED_BASE, ("document", pa.large_string()), ("summary", pa.large_string())]
-    ),
+_TEXT, _WORD = pa.large_string(), pa.string()
+_TURN = pa.struct([("role", _WORD), ("content", _TEXT)])
+
+TASK_COLUMNS: dict[str, dict[str, pa.DataType]] = {
+    "classification": {"text": _TEXT, "text_pair": _TEXT, "label": _WORD},  # text_pair: null for one text
+    "multi_label": {"text": _TEXT, "labels": pa.list_(_WORD)},
+    "token_classification": {"tokens": pa.list_(_WORD), "tags": pa.list_(_WORD)},  # BIO, as many as tokens
+    "question_answering": {
+        "context": _TEXT,
+        "question": _TEXT,
+        "answers": pa.list_(_TEXT),  # none where the context holds no answer
+        "answer_starts": pa.list_(pa.int64()),  # characters before each
+    },
+    "generative_qa": {"context": _TEXT, "question": _TEXT, "answers": pa.list_(_TEXT)},  # context may be ""
+    "summarization": {"document": _TEXT, "summary": _TEXT},
+    "translation": {"source_text": _TEXT, "target_text": _TEXT},
+    "generation": {"prompt": _TEXT, "response": _TEXT},
+    "dialogue": {"messages": pa.list_(_TURN)},
+    "similarity": {"sentence1": _TEXT, "sentence2": _TEXT, "score": pa.float64()},
+    "retrieval": {"query": _TEXT, "passage": _TEXT},  # each query with a passage that answers it
 }
+"""What an example of each task holds."""
+
+LABELLED = {task: pa.schema([*LABELLED_BASE, *columns.items()]) for task, columns in TASK_COLUMNS.items()}
 """One example a row, by task."""
 
 SAMPLES = pa.schema(

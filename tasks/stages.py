@@ -22,6 +22,7 @@ from lmtrain.errors import LmtrainError
 from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.graph import STAGES
+from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestConfig, LabelConfig
 from lmtrain.manifest import Artifact
 from lmtrain.pretraining.config import PretrainConfig
@@ -83,6 +84,14 @@ def list_removals(inputs: Inputs, config: RemovalsConfig, label: str, root: str,
     removals, watch = build(inputs, config, label, root, resources)
     watch.logger.info("listed: %s", removals.stats)
     return removals.url
+
+
+@stage_task
+def import_model(inputs: Inputs, config: ImportConfig, label: str, root: str, resources: Resources) -> str:
+    """Take in a model from a folder."""
+    model, watch = build(inputs, config, label, root, resources)
+    watch.logger.info("taken in: %s", model.stats)
+    return model.url
 
 
 @stage_task
@@ -203,6 +212,7 @@ TASKS = {
     stage.name: stage
     for stage in (
         list_removals,
+        import_model,
         ingest,
         label,
         train_classifier,

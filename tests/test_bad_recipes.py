@@ -55,7 +55,7 @@ WRONG = {
     "a number for a list": (put("ingest.files.0.urls", 3), r"ingest\.files\.0\.urls: .*list"),
     "negative size": (put("pretrain.hidden_size", -5), r"pretrain\.hidden_size: .*greater.* 8 \(got -5\)"),
     "zero workers": (put("resources.workers", 0), r"resources\.workers: .*\(got 0\)"),
-    "heads that don't divide": (put("pretrain.num_attention_heads", 7), r"hidden_size 192 must be .*heads 7"),
+    "heads that don't divide": (put("pretrain.num_attention_heads", 7), r"hidden_size 128 must be .*heads 7"),
     "a source to mix that isn't there": (
         put("pretrain.mixing", {"sources": [{"source": "yours", "weight": 2}]}),
         r"pretrain\.mixing\.sources: no source 'yours' in ingest \(there are: mine\)",
@@ -65,6 +65,30 @@ WRONG = {
         r"pretrain\.mixing\.temperature: .*less than or equal to 1.*got 5",
     ),
     "unknown architecture": (put("pretrain.architecture", "lama"), r"pretrain\.architecture: .*'llama'"),
+    "an objective for other families": (
+        put("pretrain.objective", "mlm"),
+        r"pretrain: objective mlm doesn't train qwen3 \(it trains bert, .*; qwen3 is trained by clm,",
+    ),
+    "a packing that doesn't go": (
+        put("pretrain", {"architecture": "bloom", "packing": "best_fit"}),
+        r"packing best_fit doesn't go with clm and bloom: set it to none",
+    ),
+    "an objective without its tokens": (
+        put("pretrain", {"architecture": "bert", "objective": "mlm"}),
+        r"tokenize\.special_tokens: pretrain\.objective mlm needs those of bert or roberta, not gpt2",
+    ),
+    "an objective without its column": (
+        put("pretrain", {"architecture": "bert", "objective": "mlm_nsp"}),
+        r"tokenize\.sentence_starts: set it to true, pretrain\.objective mlm_nsp needs it",
+    ),
+    "a field of other families": (
+        put("pretrain", {"architecture": "bloom", "num_key_value_heads": 1}),
+        r"num_key_value_heads is for .*llama.*: leave it out for bloom",
+    ),
+    "a student without a teacher": (
+        put("pretrain.objective", "distillation"),
+        r"teacher: pretrain\.objective distillation needs teacher\.path",
+    ),
     "unknown preset": (put("curate.preset", "klingon"), r"curate\.preset: .*'english'"),
     "a threshold that isn't there": (put("curate.thresholds", {"min_word": 3}), r"no threshold 'min_word'"),
     "missing list": (

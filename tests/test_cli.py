@@ -49,7 +49,7 @@ def test_a_plan_names_each_artifact_and_the_disk_it_may_take(root):
     lines = lmtrain("plan", TINY, "--root", root).stdout.splitlines()
     assert lines[-1] == f"root: {root}"
     assert "0 HIT" in lines[-2]
-    assert sum(line.startswith("NEW") for line in lines) == 9
+    assert sum(line.startswith("NEW") for line in lines) == 10
 
 
 @pytest.mark.usefixtures("ray_cluster")

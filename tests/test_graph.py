@@ -45,8 +45,12 @@ def test_every_stage_has_a_module_and_every_node_a_stage(tmp_path):
         "curate": {"thresholds": {"min_quality": 0.5}},
         "remove": {"ids": [str(tmp_path / "ids.txt")]},
     }
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
+    imported = parse_recipe({"name": "imported", "model": {"path": str(tmp_path / "model")}})
     stages = [node.stage for node in nodes_of(recipe(**with_classifier))]
-    assert set(stages) == set(STAGES)
+    assert {*stages, *(node.stage for node in nodes_of(imported))} == set(STAGES)
     assert stages.index("train_classifier") < stages.index("curate")
 
 

@@ -15,7 +15,8 @@ from lmtrain.statistics import (
     CHRF_COLUMNS,
     METRICS,
     ROUGE_COLUMNS,
-    SUMMARIZATION_STATISTICS,
+    TASK_METRICS,
+    TEXT_STATISTICS,
     bootstrap_interval,
     metric_from_statistics,
     paired_difference,
@@ -52,7 +53,7 @@ counts = st.integers(min_value=0, max_value=9)
 def test_bleu_from_counts_is_that_of_sacrebleu(columns):
     hypothesis, reference, *rest = columns
     matched = [min(pair) for pair in zip(rest[:4], rest[4:], strict=True)]
-    row = np.zeros((1, SUMMARIZATION_STATISTICS))
+    row = np.zeros((1, TEXT_STATISTICS))
     row[0, BLEU_COLUMNS] = [hypothesis, reference, *matched, *rest[4:]]
     expected = BLEU.compute_bleu([*matched], rest[4:], hypothesis, reference, smooth_method="exp").score
     if hypothesis == 0 and any(matched):
@@ -64,7 +65,7 @@ def test_bleu_from_counts_is_that_of_sacrebleu(columns):
 def test_chrf_from_counts_is_that_of_sacrebleu(columns):
     for order in range(6):
         columns[3 * order + 2] = min(columns[3 * order : 3 * order + 3])
-    row = np.zeros((1, SUMMARIZATION_STATISTICS))
+    row = np.zeros((1, TEXT_STATISTICS))
     row[0, CHRF_COLUMNS] = columns
     expected = CHRF()._compute_score_from_stats(columns).score
     assert metric_from_statistics("chrf", row) == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -72,7 +73,7 @@ def test_chrf_from_counts_is_that_of_sacrebleu(columns):
 
 @pytest.mark.parametrize("name", ROUGE_COLUMNS)
 def test_rouge_is_the_mean_over_examples(name):
-    rows = np.zeros((4, SUMMARIZATION_STATISTICS))
+    rows = np.zeros((4, TEXT_STATISTICS))
     rows[:, 0] = 1
     rows[:, ROUGE_COLUMNS[name]] = [0.0, 0.5, 0.5, 1.0]
     assert metric_from_statistics(name, rows) == 0.5
@@ -131,12 +132,12 @@ def test_the_seed_decides_the_interval():
 @pytest.mark.parametrize("metric", METRICS)
 def test_resamples_agree_with_one_call_for_each(metric):
     random = np.random.default_rng(0)
-    if METRICS[metric].task == "classification":
+    if metric in TASK_METRICS["classification"]:
         eye = np.eye(3)
         gold, said = eye[random.integers(0, 3, 12)], eye[random.integers(0, 3, 12)]
         statistics = np.concatenate([gold * said, said, gold], axis=1)
     else:
-        statistics = random.integers(1, 9, (12, SUMMARIZATION_STATISTICS)).astype(float)
+        statistics = random.integers(1, 9, (12, TEXT_STATISTICS)).astype(float)
     stacked = np.stack([statistics[random.integers(0, 12, 12)] for _ in range(20)])
     at_once = METRICS[metric].from_sums(stacked.sum(axis=1))
     one_by_one = [metric_from_statistics(metric, resample) for resample in stacked]

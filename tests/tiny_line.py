@@ -1,5 +1,6 @@
 """The line's artifacts, tiny, in English and Chinese, without the stages that make them."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,18 +9,26 @@ import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaForQuestionAnswering,
     LlamaForSequenceClassification,
+    LlamaForTokenClassification,
+    LlamaModel,
     PreTrainedTokenizerFast,
 )
 
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.config import StageConfig
 from lmtrain.curation.config import CurateConfig
-from lmtrain.finetuning.config import ClassificationConfig, SummarizationConfig
+from lmtrain.finetuning.config import FinetuneSection
+from lmtrain.finetuning.task import TaskSetting
 from lmtrain.ingestion.config import LabelConfig, LabelledFiles
+from lmtrain.modeling.fitting import TASKS as FITS
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.registry import TASKS
 from lmtrain.schemas import DOCUMENTS, LABELLED, SPLITS, shard_schema
 from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig
 
@@ -45,6 +54,16 @@ TEXTS = {
     ],
 }
 CONTEXT = 32
+LONG = 48
+"""Tokens of source and target of a text to text."""
+
+HEADS = {
+    "sequence_classification": LlamaForSequenceClassification,
+    "token_classification": LlamaForTokenClassification,
+    "question_answering": LlamaForQuestionAnswering,
+    "text": LlamaForCausalLM,
+    "bare": LlamaModel,
+}
 
 
 def artifact(
@@ -166,24 +185,40 @@ class Line:
         """A random language model with the line's tokenizer."""
         return self._model_artifact(PretrainConfig(), model or tiny_model(self.tokenizer))
 
+    def masked_language_model(self) -> str:
+        """A random encoder with the line's tokenizer."""
+        torch.manual_seed(0)
+        shape = BertConfig(
+            vocab_size=len(self.tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=CONTEXT, initializer_range=0.3,
+        )  # fmt: skip
+        config = PretrainConfig(architecture="bert", objective="mlm", packing="none")
+        return self._model_artifact(config, BertForMaskedLM(shape).eval())
+
+    def tuned(self, task: str, rows: list[dict[str, Any]], **settings: Any) -> str:
+        """A random model of a task, whose settings are those of a fine-tuning on these examples."""
+        section = FinetuneSection.model_fields[task].annotation
+        name = f"{task}-{zlib.crc32(repr(rows).encode())}"  # another model for other examples
+        config = section.__args__[0](name=name[:40], data="set", **settings)
+        made = TASKS.get(task).of(TaskSetting(config, self.tokenizer, "llama", rows))
+        torch.manual_seed(0)
+        shape = tiny_config(self.tokenizer)
+        for name, value in made.settings().items():
+            setattr(shape, name, value)
+        model = HEADS[FITS[task].head](shape)
+        for name in ("score", "qa_outputs"):
+            if hasattr(model, name):
+                torch.nn.init.normal_(getattr(model, name).weight)
+        return self._model_artifact(config, model)
+
     def classifier(self, labels: list[str]) -> str:
         """A random classifier."""
-        torch.manual_seed(0)
-        config = tiny_config(self.tokenizer, num_labels=len(labels))
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: index for index, label in enumerate(labels)}
-        config.task_specific_params = {"classification": {"max_length": CONTEXT}}
-        model = LlamaForSequenceClassification(config)
-        torch.nn.init.normal_(model.score.weight)
-        return self._model_artifact(ClassificationConfig(name="c", data="set"), model)
+        rows = [{"text": "", "label": label} for label in labels]
+        return self.tuned("classification", rows, max_length=CONTEXT)
 
     def summarizer(self) -> str:
         """A random summarizer."""
-        model = tiny_model(self.tokenizer)
-        model.config.task_specific_params = {
-            "summarization": {"suffix": "\nTL;DR:", "max_length": CONTEXT, "max_new_tokens": 8}
-        }
-        return self._model_artifact(SummarizationConfig(name="s", data="set"), model)
+        return self.tuned("summarization", [], max_length=LONG, max_target_length=8)
 
     def _model_artifact(self, config: StageConfig, model: Any) -> str:
         def write(output: ShardOutput) -> None:
@@ -211,7 +246,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=320,
-        special_tokens=["<|endoftext|>", "<|pad|>"],
+        special_tokens=["<|endoftext|>", "<|pad|>", "<|mask|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -221,6 +256,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
         eos_token="<|endoftext|>",
         bos_token="<|endoftext|>",
         pad_token="<|pad|>",
+        mask_token="<|mask|>",
     )
 
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from lmtrain.labelled import texts_of
 from lmtrain.manifest import Artifact
-from lmtrain.schemas import LABELLED_BASE
 from lmtrain.text.characters import ALONE, WORD, classes, code_points, is_word_character, stands_alone
 from lmtrain.text.kernels import kernel
 from lmtrain.text.segmentation import words
@@ -106,22 +106,16 @@ def evaluation_of(items: Iterable[Item]) -> Evaluation:
 
 
 def items_of(urls: Sequence[str]) -> Iterator[Item]:
-    """Yield the test examples of labelled sets: of their columns those that hold texts, not labels.
+    """Yield the test examples of labelled sets: their texts, not their labels.
 
     Args:
         urls: manifests of labelled sets.
     """
-    base = {name for name, _ in LABELLED_BASE}
     for url in urls:
         artifact = Artifact(url)
         for table in artifact.tables("labelled", split="test"):
-            texts = [
-                name
-                for name in table.column_names
-                if name not in base and pa.types.is_large_string(table.schema.field(name).type)
-            ]
-            for row in table.select(["id", *texts]).to_pylist():
-                yield Item(row["id"], artifact.address.label, [row[name] for name in texts if row[name]])
+            for row in table.to_pylist():
+                yield Item(row["id"], artifact.address.label, texts_of(row))
 
 
 def runs_of(text: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Classifiers on the test split of a labelled set: a model of ours, the majority class, TF-IDF.
 
-In come examples with labels, out come predictions and, for each example, three
-one-hot vectors over the classes (predicted and right, predicted, gold), from
-whose sums accuracy and every average of F1 follow.
+In come examples with one label or several, out come predictions and, for each
+example, three vectors over the classes (predicted and right, predicted, gold), from
+whose sums accuracy and every average of precision, recall and F1 follow.
 """
 
 from collections import Counter
@@ -12,15 +12,19 @@ from importlib import metadata
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MultiLabelBinarizer
 from threadpoolctl import threadpool_limits
 from transformers import AutoModelForSequenceClassification
 
+from lmtrain.encoding.rows import Row
+from lmtrain.encoding.texts import encode_pair
 from lmtrain.errors import StageError
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, padded, run_batches
-from lmtrain.evaluation.scored import Scored
+from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
+from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.manifest import Artifact
 from lmtrain.statistics import metrics_of
 
@@ -39,75 +43,118 @@ BY_CHARACTERS = frozenset({"zh", "ja", "ko"})
 TOLERANCE = 1e-3
 """Gradient at which the regression ends: a tenth of that costs twice the time and changes no accuracy."""
 
+SEPARATOR = ", "
+"""Between several labels of one example, where they are shown."""
+
+Labels = list[str]
+"""Of one example: one of a classification, any number of several."""
+
+
+def labels_of(example: Example) -> Labels:
+    """Return the true labels of an example."""
+    return [example["label"]] if "label" in example else list(example["labels"])
+
+
+def text_of(example: Example) -> str:
+    """Return what a classifier of n-grams reads: the text, and its second one if it has one."""
+    second = example.get("text_pair")
+    return example["text"] if second is None else f"{example['text']}\n{second}"
+
 
 def statistics_of_predictions(
-    predictions: Sequence[str], gold: Sequence[str], classes: Sequence[str]
+    predictions: Sequence[Labels], gold: Sequence[Labels], classes: Sequence[str]
 ) -> np.ndarray:
     """Return the statistics of each example, shape (examples, 3 * classes).
 
     Args:
-        predictions: predicted labels.
-        gold: true labels.
+        predictions: predicted labels of each.
+        gold: true labels of each.
         classes: all labels that occur in either, in the order of the columns.
     """
-    column = {label: index for index, label in enumerate(classes)}
-    predicted = np.eye(len(classes))[[column[label] for label in predictions]]
-    true = np.eye(len(classes))[[column[label] for label in gold]]
+    predicted, true = (_marks(labels, classes) for labels in (predictions, gold))
     return np.concatenate([predicted * true, predicted, true], axis=1)
+
+
+def _marks(labels: Sequence[Labels], classes: Sequence[str]) -> np.ndarray:
+    column = {label: index for index, label in enumerate(classes)}
+    marks = np.zeros((len(labels), len(classes)))
+    for row, own in enumerate(labels):
+        marks[row, [column[label] for label in own]] = 1
+    return marks
 
 
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned classifier."""
-    examples = labelled_examples(labelled, "classification", "test", context.removed)
+    examples = labelled_examples(labelled, "test", context.removed)
     loaded = load(AutoModelForSequenceClassification, system.folder("weights"), context.device)
-    predictions = predict(loaded, [example.text for example in examples], context)
-    return _scored(examples, predictions, context)
+    return _scored(examples, predict(loaded, examples, context), context)
 
 
-def predict(loaded: Loaded, texts: Sequence[str], context: Context) -> list[str]:
-    """Return the label of each text, as the model's folder names it.
+def predict(loaded: Loaded, examples: Sequence[Example], context: Context) -> list[Labels]:
+    """Return the labels of each example, as the model's folder names them.
 
     Raises:
         StageError: the model doesn't say how long its inputs may be.
     """
     config = loaded.model.config
-    settings = (getattr(config, "task_specific_params", None) or {}).get("classification", {})
-    longest = settings.get("max_length") or getattr(config, "max_position_embeddings", None)
-    if not longest:
-        raise StageError("the classifier's config names no max_length: task_specific_params.classification")
-    rows = [row or [loaded.end] for row in loaded.encode(texts, truncation=True, max_length=longest)]
-    labels: list[str] = [""] * len(rows)
+    several = config.problem_type == "multi_label_classification"
+    longest = loaded.params(context.config.task)["max_length"]
+    rows = [_row(loaded, example, longest) for example in examples]
+    labels: list[Labels] = [[] for _ in rows]
 
     def work(batch: list[int]) -> None:
-        ids, mask = padded([rows[index] for index in batch], loaded.pad, "right")
-        logits = loaded.model(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device)).logits
-        for index, label in zip(batch, logits.argmax(dim=-1).tolist(), strict=True):
-            labels[index] = config.id2label[label]
+        logits = loaded.model(**loaded.batch([rows[index] for index in batch])).logits
+        chosen = logits > 0 if several else logits == logits.max(dim=-1, keepdim=True).values
+        for index, row in zip(batch, chosen.tolist(), strict=True):
+            numbers = [number for number, is_chosen in enumerate(row) if is_chosen]
+            labels[index] = [config.id2label[number] for number in (numbers if several else numbers[:1])]
 
-    batches = batches_by_length([*map(len, rows)], TOKENS_AT_ONCE)
+    batches = batches_by_length([row.tokens for row in rows], TOKENS_AT_ONCE)
     run_batches(batches, work, context.watch, "examples", context.threads)
     return labels
 
 
+def _row(loaded: Loaded, example: Example, longest: int) -> Row:
+    arrays = encode_pair(loaded.tokenizer, example["text"], example.get("text_pair"), longest)
+    if not len(arrays["input_ids"]):
+        arrays = {"input_ids": np.array([loaded.end])}
+    return Row(arrays)
+
+
 def score_majority(labelled: Artifact, context: Context) -> Scored:
-    """Score the class that most training examples have; of several the first by name."""
-    counts = Counter(example.target for example in _training(labelled, context))
-    majority = min(counts, key=lambda label: (-counts[label], label))
-    examples = labelled_examples(labelled, "classification", "test", context.removed)
+    """Score the class that most training examples have; of several the first by name.
+
+    Of several labels those count as found that more than half of the training examples have, or the
+    most frequent one if none does.
+    """
+    training = [labels_of(example) for example in _training(labelled, context)]
+    counts = Counter(label for labels in training for label in labels)
+    majority = [min(counts, key=lambda label: (-counts[label], label))]
+    if context.config.task == "multi_label":
+        majority = sorted(label for label in counts if 2 * counts[label] > len(training)) or majority
+    examples = labelled_examples(labelled, "test", context.removed)
     return _scored(examples, [majority] * len(examples), context)
 
 
 def score_tfidf(labelled: Artifact, context: Context) -> Scored:
     """Score logistic regression on TF-IDF of words and pairs of words, in Chinese of characters and pairs."""
     training = _training(labelled, context)
-    examples = labelled_examples(labelled, "classification", "test", context.removed)
+    examples = labelled_examples(labelled, "test", context.removed)
     vectorizer = tfidf_vectorizer(context.config.tokens_of)
     # lbfgs starts from zero and draws nothing: the same data give the same model
     regression = LogisticRegression(C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=1000)
-    model = make_pipeline(vectorizer, regression)
+    texts, asked = ([text_of(example) for example in some] for some in (training, examples))
     with threadpool_limits(1):  # the products are too small to share: threads only wait for each other
-        model.fit([example.text for example in training], [example.target for example in training])
-    predictions = model.predict([example.text for example in examples]).tolist()
+        if context.config.task == "multi_label":
+            marks = MultiLabelBinarizer()
+            targets = marks.fit_transform([labels_of(example) for example in training])
+            model = make_pipeline(vectorizer, OneVsRestClassifier(regression)).fit(texts, targets)
+            found = marks.inverse_transform(model.predict(asked))
+            predictions = [list(labels) for labels in found]
+        else:
+            model = make_pipeline(vectorizer, regression)
+            model.fit(texts, [example["label"] for example in training])
+            predictions = [[label] for label in model.predict(asked).tolist()]
     recipe = f"ngrams:{vectorizer.analyzer}{vectorizer.ngram_range[0]}-{vectorizer.ngram_range[1]}"
     return _scored(examples, predictions, context, f"|{recipe}|sklearn:{metadata.version('scikit-learn')}")
 
@@ -127,31 +174,33 @@ def _training(labelled: Artifact, context: Context) -> list[Example]:
     Raises:
         StageError: they hold one class only.
     """
-    training = labelled_examples(labelled, "classification", "train", context.removed)
-    if len({example.target for example in training}) < 2:
-        only = training[0].target
+    training = labelled_examples(labelled, "train", context.removed)
+    classes = {label for example in training for label in labels_of(example)}
+    if len(classes) < 2:
         raise StageError(
-            f"{labelled.address.label}: all training examples are {only!r}; classification needs two classes"
+            f"{labelled.address.label}: all training examples are {next(iter(classes), '')!r}; "
+            "classification needs two classes"
         )
     return training
 
 
 def _scored(
-    examples: Sequence[Example], predictions: Sequence[str], context: Context, about: str = ""
+    examples: Sequence[Example], predictions: Sequence[Labels], context: Context, about: str = ""
 ) -> Scored:
-    gold = [example.target for example in examples]
-    classes = sorted({*gold, *predictions})
-    signature = f"classes:{len(set(gold))}{about}"
-    return Scored(
-        ids=[example.id for example in examples],
-        groups=[example.group for example in examples],
-        predictions=predictions,
-        statistics=statistics_of_predictions(predictions, gold, classes),
-        signatures={
-            metric.name: f"average:{metric.name.removeprefix('f1_')}|{signature}"
-            if metric.name.startswith("f1_")
+    gold = [labels_of(example) for example in examples]
+    seen = {label for labels in gold for label in labels}
+    classes = sorted(seen.union(*predictions))
+    signature = f"classes:{len(seen)}{about}"
+    averages = ("f1_", "precision_", "recall_")
+    return scored_examples(
+        examples,
+        [SEPARATOR.join(labels) for labels in predictions],
+        statistics_of_predictions(predictions, gold, classes),
+        {
+            metric.name: f"average:{metric.name.rpartition('_')[2]}|{signature}"
+            if metric.name.startswith(averages)
             else signature
             for metric in metrics_of(context.config.task)
         },
-        stats={"classes": classes},
+        classes=classes,
     )

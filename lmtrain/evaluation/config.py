@@ -6,14 +6,33 @@ from pydantic import Field
 
 from lmtrain.config import Config, StageConfig
 
-Task = Literal["language_modeling", "classification", "summarization"]
+Task = Literal[
+    "language_modeling", "masked_language_modeling", "classification", "multi_label", "token_classification",
+    "question_answering", "generative_qa", "summarization", "translation", "generation", "dialogue",
+    "similarity", "retrieval", "bias",
+]  # fmt: skip
 
 BASELINES: dict[str, tuple[str, ...]] = {
     "language_modeling": ("bigram", "xz"),
+    "masked_language_modeling": ("frequencies",),
     "classification": ("majority", "tfidf"),
+    "multi_label": ("majority", "tfidf"),
+    "token_classification": ("most_frequent",),
+    "question_answering": ("no_answer", "nearest_sentence"),
+    "generative_qa": ("nearest_sentence",),
     "summarization": ("first_sentence",),
+    "translation": ("copy",),
+    "generation": ("copy",),
+    "dialogue": ("copy",),
+    "similarity": ("tfidf_cosine",),
+    "retrieval": ("tfidf_cosine",),
+    "bias": (),
 }
 """The systems that every task is compared with."""
+
+
+PROBED_LANGUAGES = ("en", "zh")
+"""Languages that bias is probed in."""
 
 
 class EvaluateSection(Config):
@@ -32,6 +51,9 @@ class EvaluateSection(Config):
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
     language: Literal["en", "zh", "ja", "ko"] | None = Field(
         default=None, description="Language of the sets, for metrics' tokens; the preset's if empty."
+    )
+    target_language: Literal["en", "zh", "ja", "ko", "de"] | None = Field(
+        default=None, description="Language of translations, for metrics' tokens; `language` if empty."
     )
 
 

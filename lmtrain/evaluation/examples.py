@@ -40,14 +40,8 @@ class Document:
     tokens: np.ndarray
 
 
-@dataclass(frozen=True)
-class Example:
-    """A labelled example: a text and its label, or a document and its summary."""
-
-    id: str
-    group: str
-    text: str
-    target: str
+Example = dict[str, Any]
+"""A labelled example: `id`, `group` and the columns of its task (`lmtrain.schemas.TASK_COLUMNS`)."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +134,11 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     """Read the vocabulary of a Hugging Face tokenizer folder.
 
     Raises:
-        StageError: the tokenizer has no end token.
+        StageError: the tokenizer has neither an end token nor a separator.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    token = config.get("eos_token")
+    token = config.get("eos_token") or config.get("sep_token")
     name = token["content"] if isinstance(token, dict) else token
     end = tokenizer.token_to_id(name) if name else None
     if end is None:
@@ -152,17 +146,13 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary(tokenizer.get_vocab_size(), end, tokenizer.get_vocab())
 
 
-TARGETS = {"classification": ("text", "label"), "summarization": ("document", "summary")}
-
-
 def labelled_examples(
-    labelled: Artifact, task: str, split: str, removed: Set[str] = frozenset(), limit: int | None = None
+    labelled: Artifact, split: str, removed: Set[str] = frozenset(), limit: int | None = None
 ) -> list[Example]:
     """Return the examples of a split.
 
     Args:
         labelled: a labelled artifact.
-        task: classification or summarization: names the columns.
         split: train, validation or test.
         removed: ids of examples that are left out.
         limit: at most so many, those with the least hash of their id.
@@ -170,14 +160,13 @@ def labelled_examples(
     Raises:
         StageError: there is none.
     """
-    text, target = TARGETS[task]
     examples = [
-        Example(row["id"], row["group"], row[text], row[target])
-        for table in labelled.tables("labelled", split=split, columns=["id", "group", text, target])
+        row
+        for table in labelled.tables("labelled", split=split)
         for row in table.to_pylist()
         if row["id"] not in removed
     ]
     if not examples:
         remedy = f"give split.{split} a larger share, or more labelled data"
         raise StageError(f"{labelled.address.label} has no {split} examples: {remedy}")
-    return sorted(examples, key=lambda example: hash_key(example.id))[:limit]
+    return sorted(examples, key=lambda example: hash_key(example["id"]))[:limit]

@@ -17,7 +17,9 @@ from rouge_score.tokenizers import Tokenizer as RougeTokenizer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from lmtrain.statistics import BLEU_ORDER, CHRF_ORDER, ROUGE_COLUMNS, SUMMARIZATION_STATISTICS
+from lmtrain.evaluation.answers import BY_CHARACTERS, answer_scores
+from lmtrain.statistics import BLEU_ORDER, CHRF_ORDER, ROUGE_COLUMNS, TEXT_STATISTICS
+from lmtrain.text.segmentation import sentences
 
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}
 """sacrebleu's tokenizer of a language; 13a for all others."""
@@ -45,18 +47,29 @@ class WordsAndCharacters(RougeTokenizer):
         return self._pattern.findall(text.lower())
 
 
-def statistics_of_texts(predictions: Sequence[str], references: Sequence[str], language: str) -> np.ndarray:
-    """Return the statistics of each pair, shape (pairs, SUMMARIZATION_STATISTICS)."""
-    rouge = RougeScorer([*ROUGE_COLUMNS], tokenizer=WordsAndCharacters(language))
+def statistics_of_texts(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], language: str
+) -> np.ndarray:
+    """Return the statistics of each text, shape (texts, TEXT_STATISTICS).
+
+    Args:
+        predictions: what was written.
+        references: what is right, one or several for each; for BLEU, chrF and ROUGE the first counts.
+        language: of the texts.
+    """
+    rouge = RougeScorer([*ROUGE_COLUMNS], tokenizer=WordsAndCharacters(language), split_summaries=False)
     bleu, chrf = _bleu(language), CHRF()
-    rows = np.zeros((len(predictions), SUMMARIZATION_STATISTICS))
-    for row, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        f_measures = rouge.score(reference, prediction)
+    rows = np.zeros((len(predictions), TEXT_STATISTICS))
+    for row, (prediction, known) in enumerate(zip(predictions, references, strict=True)):
+        # ROUGE-Lsum goes by lines: each sentence on its own, as Chinese ones have no spaces to split at.
+        lined = ["\n".join(sentences(text, language)) for text in (known[0], prediction)]
+        f_measures = rouge.score(*lined)
         rows[row] = [
             1,
-            *bleu._extract_corpus_statistics([prediction], [[reference]])[0],
-            *chrf._extract_corpus_statistics([prediction], [[reference]])[0],
+            *bleu._extract_corpus_statistics([prediction], [[known[0]]])[0],
+            *chrf._extract_corpus_statistics([prediction], [[known[0]]])[0],
             *(f_measures[name].fmeasure for name in ROUGE_COLUMNS),
+            *answer_scores(prediction, known, language),
         ]
     return rows
 
@@ -66,10 +79,14 @@ def signatures_of_texts(language: str) -> dict[str, str]:
     bleu, chrf = _bleu(language), CHRF()
     bleu.num_refs = chrf.num_refs = 1
     rouge = f"tok:words+characters|stem:no|version:{metadata.version('rouge-score')}"
+    rules = f"rules:{'cmrc2018' if language in BY_CHARACTERS else 'squad'}"
     return {
         **dict.fromkeys(ROUGE_COLUMNS, rouge),
+        "rougeLsum": f"{rouge}|split:sentences",
         "bleu": str(bleu.get_signature()),
         "chrf": str(chrf.get_signature()),
+        "f1": rules,
+        "exact_match": rules,
     }
 
 

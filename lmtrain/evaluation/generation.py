@@ -11,7 +11,6 @@ from lmtrain.config import Resources
 from lmtrain.errors import RecipeError
 from lmtrain.evaluation.examples import Document
 from lmtrain.evaluation.models import Loaded, choose_device, load, padded, single_threaded_operations
-from lmtrain.manifest import Artifact
 from lmtrain.text.segmentation import UNSPACED
 
 PROMPTS = 5
@@ -23,7 +22,7 @@ TOP_K = 50
 
 
 def generate(
-    model_folder: str,
+    folder: Path,
     prompt: str,
     max_new_tokens: int = MAX_NEW_TOKENS,
     temperature: float = TEMPERATURE,
@@ -33,7 +32,7 @@ def generate(
     """Return a continuation of a prompt, without the prompt; the same one for the same seed.
 
     Args:
-        model_folder: URL of a model's manifest, or a local Hugging Face folder.
+        folder: a local Hugging Face folder.
         prompt: the beginning of a document; may be empty.
         max_new_tokens: tokens to write at most; it ends sooner where the document does.
         temperature: 0 takes the likeliest token each time.
@@ -41,17 +40,11 @@ def generate(
         seed: seed of the draws.
 
     Raises:
-        RecipeError: a setting is out of its range, or there is no such folder.
+        RecipeError: a setting is out of its range.
         StageError: the folder is no causal language model with safetensors.
     """
     if max_new_tokens < 1 or temperature < 0 or top_k < 1:
         raise RecipeError("max_new_tokens and top_k must be at least 1, temperature at least 0")
-    if model_folder.endswith("/manifest.json"):
-        folder = Artifact(model_folder).folder("weights")
-    else:
-        folder = Path(model_folder).expanduser()
-        if not (folder / "config.json").is_file():
-            raise RecipeError(f"no model at {model_folder}: give a model's manifest.json or its folder")
     loaded = load(AutoModelForCausalLM, folder, choose_device(Resources()))
     return continuations(loaded, [prompt], max_new_tokens, temperature, top_k, seed)[0]
 

@@ -28,11 +28,10 @@ from lmtrain.evaluation.models import load
 from lmtrain.evaluation.perplexity import document_nats
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
+from lmtrain.text.segmentation import resolved, words
 
 CONTEXT = 2048
 """Positions that a model is given at once at most, were it made for more."""
-
-TOKEN_METRICS = ("bits_per_byte", "perplexity")
 
 
 def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
@@ -63,7 +62,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
         threads=context.threads,
     )
     signature = f"{_about(vocabulary)}|context:{positions}|stride:{stride}"
-    scored = _scored(documents, nats, _lengths(documents), dict.fromkeys(TOKEN_METRICS, signature))
+    scored = _scored(documents, nats, _lengths(documents), signature, context)
     generated = sample_continuations(loaded, documents, context.config.tokens_of, context.config.seed)
     return replace(scored, generated=generated)
 
@@ -79,7 +78,7 @@ def score_bigram(shards: Artifact, context: Context) -> Scored:
     model = BigramModel(streams, vocabulary.size, vocabulary.end)
     nats = np.array([model.nats(document.tokens, vocabulary.end) for document in documents])
     signature = f"{_about(vocabulary)}|smoothing:witten-bell"
-    return _scored(documents, nats, _lengths(documents), dict.fromkeys(TOKEN_METRICS, signature))
+    return _scored(documents, nats, _lengths(documents), signature, context)
 
 
 def score_xz(shards: Artifact, context: Context) -> Scored:
@@ -87,7 +86,7 @@ def score_xz(shards: Artifact, context: Context) -> Scored:
     documents = test_documents(shards, context.config.max_documents, context.removed)
     nats = xz_bytes([document.text for document in documents]) * 8 * np.log(2)
     signature = "preset:9e|stream:all documents|end:counted"
-    return _scored(documents, nats, np.zeros(len(documents)), {"bits_per_byte": signature})
+    return _scored(documents, nats, None, signature, context)
 
 
 def _about(vocabulary: Vocabulary) -> str:
@@ -99,14 +98,26 @@ def _lengths(documents: Sequence[Document]) -> np.ndarray:
 
 
 def _scored(
-    documents: Sequence[Document], nats: np.ndarray, tokens: np.ndarray, signatures: dict[str, str]
+    documents: Sequence[Document],
+    nats: np.ndarray,
+    tokens: np.ndarray | None,
+    signature: str,
+    context: Context,
 ) -> Scored:
+    """Return what follows from nats and tokens of each document; no tokens, no perplexity of them."""
+    language = context.config.tokens_of
     sizes = np.array([document.bytes for document in documents])
+    counts = np.array([len(words(document.text, language)) for document in documents])
+    signatures = {"bits_per_byte": signature}
+    if tokens is not None:
+        signatures["perplexity"] = signature
+    signatures["word_perplexity"] = f"{signature}|words:{resolved('default', language)}"
+    tokens = np.zeros(len(documents)) if tokens is None else tokens
     return Scored(
         ids=[document.id for document in documents],
         groups=[document.group for document in documents],
         predictions=[None] * len(documents),
-        statistics=np.stack([nats, tokens, sizes], axis=1).astype(np.float64),
+        statistics=np.stack([nats, tokens, sizes, counts], axis=1).astype(np.float64),
         signatures=signatures,
         stats={"tokens": int(tokens.sum()), "bytes": int(sizes.sum())},
     )

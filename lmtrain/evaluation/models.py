@@ -13,7 +13,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from lmtrain.config import Resources
+from lmtrain.encoding.rows import Row, pad_rows
 from lmtrain.errors import CancelledError, ResourceError, StageError
+from lmtrain.objectives.base import Batch
 from lmtrain.watch import Watch
 
 
@@ -24,6 +26,23 @@ class Loaded:
     model: Any
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
+
+    def params(self, task: str) -> dict[str, Any]:
+        """Return what the model's config says of a task that it was fine-tuned for.
+
+        Raises:
+            StageError: it says nothing of it.
+        """
+        found = (getattr(self.model.config, "task_specific_params", None) or {}).get(task)
+        if not found:
+            raise StageError(
+                f"the model wasn't fine-tuned for {task}: its config has no task_specific_params.{task}"
+            )
+        return found
+
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        """Return rows as a batch on the model's device."""
+        return {name: value.to(self.device) for name, value in pad_rows(rows, self.pad).items()}
 
     @property
     def end(self) -> int:

@@ -6,6 +6,34 @@ from typing import Any
 
 import numpy as np
 
+from lmtrain.evaluation.examples import Example
+
+
+def scored_examples(
+    examples: Sequence[Example],
+    predictions: Sequence[str | None],
+    statistics: np.ndarray,
+    signatures: dict[str, str],
+    **stats: Any,
+) -> "Scored":
+    """Return what a system said of examples, with the statistics of each.
+
+    Args:
+        examples: in the order of the predictions.
+        predictions: as text.
+        statistics: shape (examples, statistics).
+        signatures: of the metrics to report.
+        **stats: what else there is to tell.
+    """
+    return Scored(
+        ids=[example["id"] for example in examples],
+        groups=[example["group"] for example in examples],
+        predictions=predictions,
+        statistics=statistics,
+        signatures=signatures,
+        stats=stats,
+    )
+
 
 @dataclass(frozen=True)
 class Scored:

@@ -18,7 +18,16 @@ import pyarrow.parquet as pq
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.config import Resources
 from lmtrain.errors import RecipeError
-from lmtrain.evaluation import classification, language_modeling, summarization
+from lmtrain.evaluation import (
+    bias,
+    classification,
+    language_modeling,
+    masked_language_modeling,
+    question_answering,
+    text_to_text,
+    token_classification,
+    vectors,
+)
 from lmtrain.evaluation.config import BASELINES, EvaluateConfig
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import choose_device, threads_of
@@ -31,19 +40,40 @@ from lmtrain.watch import Watch
 
 MODELS: dict[str, Callable[[Artifact, Artifact, Context], Scored]] = {
     "language_modeling": language_modeling.score_model,
+    "masked_language_modeling": masked_language_modeling.score_model,
     "classification": classification.score_model,
-    "summarization": summarization.score_model,
+    "multi_label": classification.score_model,
+    "token_classification": token_classification.score_model,
+    "question_answering": question_answering.score_model,
+    **dict.fromkeys(
+        ("generative_qa", "summarization", "translation", "generation", "dialogue"), text_to_text.score_model
+    ),
+    "similarity": vectors.score_model,
+    "retrieval": vectors.score_model,
+    "bias": bias.score_model,
 }
 """How a model is scored, by task."""
 
-BASELINE_SCORERS: dict[str, Callable[[Artifact, Context], Scored]] = {
-    "bigram": language_modeling.score_bigram,
-    "xz": language_modeling.score_xz,
-    "majority": classification.score_majority,
-    "tfidf": classification.score_tfidf,
-    "first_sentence": summarization.score_first_sentence,
+BASELINE_SCORERS: dict[str, dict[str, Callable[[Artifact, Context], Scored]]] = {
+    "language_modeling": {"bigram": language_modeling.score_bigram, "xz": language_modeling.score_xz},
+    "masked_language_modeling": {"frequencies": masked_language_modeling.score_frequencies},
+    "classification": {"majority": classification.score_majority, "tfidf": classification.score_tfidf},
+    "multi_label": {"majority": classification.score_majority, "tfidf": classification.score_tfidf},
+    "token_classification": {"most_frequent": token_classification.score_most_frequent},
+    "question_answering": {
+        "no_answer": question_answering.score_no_answer,
+        "nearest_sentence": question_answering.score_nearest_sentence,
+    },
+    "generative_qa": {"nearest_sentence": text_to_text.score_nearest_sentence},
+    "summarization": {"first_sentence": text_to_text.score_first_sentence},
+    "translation": {"copy": text_to_text.score_copy},
+    "generation": {"copy": text_to_text.score_copy},
+    "dialogue": {"copy": text_to_text.score_copy},
+    "similarity": {"tfidf_cosine": vectors.score_tfidf_cosine},
+    "retrieval": {"tfidf_cosine": vectors.score_tfidf_cosine},
+    "bias": {},
 }
-"""How each baseline of `config.BASELINES` is scored."""
+"""How each baseline of `config.BASELINES` is scored, by task."""
 
 SHARD = "scores"
 ROWS_PER_GROUP = 4096
@@ -99,7 +129,7 @@ def _score(
     threads = threads_of(resources) if device.type == "cpu" else 1
     context = Context(config, device, watch, threads, removed_ids(removals_of(inputs), data))
     if system is None:
-        scored = BASELINE_SCORERS[config.system](data, context)
+        scored = BASELINE_SCORERS[config.task][config.system](data, context)
     else:
         scored = MODELS[config.task](data, system, context)
     rows = _rows(scored, config, system)

@@ -5,7 +5,20 @@ from typing import Any
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.manifest import Artifact
 
-PIPELINE_TAGS = {"classification": "text-classification", "summarization": "summarization"}
+PIPELINE_TAGS = {
+    "classification": "text-classification",
+    "multi_label": "text-classification",
+    "token_classification": "token-classification",
+    "question_answering": "question-answering",
+    "generative_qa": "text-generation",
+    "summarization": "summarization",
+    "translation": "translation",
+    "generation": "text-generation",
+    "dialogue": "text-generation",
+    "similarity": "sentence-similarity",
+    "retrieval": "feature-extraction",
+}
+"""What the Hugging Face hub calls a task."""
 
 
 def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifact, use: str) -> str:

@@ -1,14 +1,14 @@
 """A fine-tuning for each task: the same training settings, with the task's own beside them."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lmtrain.config import UNADDRESSED, Config, StageConfig
 from lmtrain.training.config import TrainingConfig
 
-LEAST_DOCUMENT = 32
-"""Tokens that a document and the suffix after it must have room for."""
+LEAST_SOURCE = 32
+"""Tokens that a source and the suffix after it must have room for."""
 
 NAME = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", description="A short name for this fine-tuning.")
 
@@ -18,7 +18,7 @@ class FinetuneConfig(TrainingConfig, StageConfig):
 
     stage: ClassVar[str] = "finetune"
     kind: ClassVar[str] = "model"
-    task: ClassVar[Literal["classification", "summarization"]]
+    task: ClassVar[str]
 
     name: str = NAME
     data: Annotated[str, UNADDRESSED] = Field(description="Alias of a labelled set under `label`.")
@@ -35,53 +35,208 @@ class FinetuneConfig(TrainingConfig, StageConfig):
     early_stopping_patience: int | None = Field(
         default=3, ge=1, description="Looks without improvement after which to stop; never if empty."
     )
+    layer_rate_decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Each layer's rate as a share of that of the layer above; the head has the whole rate.",
+    )
+    lora_rank: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Rank of LoRA's matrices, which are trained instead of the model's own; all if empty.",
+    )
+    lora_alpha: float = Field(default=16.0, gt=0, description="With LoRA: divided by the rank, its scale.")
+    seeds: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Trainings, with `seed` and those that follow it; scores have their mean and deviation.",
+    )
+    repetition: int = Field(default=0, ge=0, description="Which of them: set for each node, not in a recipe.")
     initial: Literal["pretrained", "random"] = Field(
         default="pretrained", description="Where the weights start: set for each node, not in a recipe."
     )
 
+    @model_validator(mode="after")
+    def _lora_trains_alone(self) -> Self:
+        if self.lora_rank and self.optimizer != "adamw":
+            raise ValueError(f"{self.name}: LoRA is trained by adamw, not by {self.optimizer}")
+        if self.lora_rank and self.layer_rate_decay != 1.0:
+            raise ValueError(f"{self.name}: give either lora_rank or layer_rate_decay")
+        return self
+
     def label(self, inputs: dict[str, list[str]]) -> str:
-        """Return the name and where the weights start, `package-pretrained`."""
-        return f"{self.name}-{self.initial}"
+        """Return the name, where the weights start, and which repetition it is: `package-pretrained-2`."""
+        return f"{self.name}-{self.initial}" + (f"-{self.repetition}" if self.repetition else "")
+
+    def trainings(self) -> "list[Self]":
+        """Return a config for each training that a recipe asks for: from both starts, with every seed."""
+        return [
+            self.model_copy(
+                update={"initial": initial, "repetition": number, "seed": self.seed + number, "seeds": 1}
+            )
+            for initial in ("pretrained", "random")
+            for number in range(self.seeds)
+        ]
 
 
 class ClassificationConfig(FinetuneConfig):
-    """Text to one of a few labels."""
+    """A text, or two, to one of a few labels."""
 
-    task: ClassVar[Literal["classification", "summarization"]] = "classification"
+    task: ClassVar[str] = "classification"
+
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none", description="balanced: a rare label counts as much as a frequent one."
+    )
 
 
-class SummarizationConfig(FinetuneConfig):
-    """A document to its summary, by a decoder that continues the document."""
+class MultiLabelConfig(FinetuneConfig):
+    """A text to any number of labels."""
 
-    task: ClassVar[Literal["classification", "summarization"]] = "summarization"
+    task: ClassVar[str] = "multi_label"
 
-    max_length: int = Field(default=320, ge=8, description="Tokens of document and summary together.")
-    max_target_length: int = Field(default=48, ge=2, description="Tokens of a summary at most.")
+
+class TokenClassificationConfig(FinetuneConfig):
+    """A label for each word, such as the names in a sentence."""
+
+    task: ClassVar[str] = "token_classification"
+
+
+class QuestionAnsweringConfig(FinetuneConfig):
+    """A question to the span of a context that answers it, if one does."""
+
+    task: ClassVar[str] = "question_answering"
+
+    max_length: int = Field(default=384, ge=16, description="Tokens of question and window together.")
+    stride: int = Field(default=128, ge=0, description="Tokens that a window shares with the one before.")
 
     @model_validator(mode="after")
-    def _leaves_room(self) -> "SummarizationConfig":
-        least = self.max_target_length + LEAST_DOCUMENT
+    def _windows_go_on(self) -> "QuestionAnsweringConfig":
+        if self.stride > self.max_length // 4:
+            raise ValueError(
+                f"{self.name}: stride must be at most a quarter of max_length, {self.max_length // 4}, "
+                f"not {self.stride}: half of a window may be the question"
+            )
+        return self
+
+
+class TextToTextConfig(FinetuneConfig):
+    """A text to another: a decoder goes on after it, an encoder-decoder reads it first."""
+
+    max_length: int = Field(
+        default=320,
+        ge=8,
+        description="Tokens of source and target together; of the source for an encoder-decoder.",
+    )
+    max_target_length: int = Field(default=48, ge=2, description="Tokens of a target at most.")
+    prefix: str = Field(
+        default="", max_length=200, description="Text before each source, such as `summarize: `."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> "TextToTextConfig":
+        least = self.max_target_length + LEAST_SOURCE
         if self.max_length < least:
             raise ValueError(
-                f"{self.name}: max_length must leave room for the document beside max_target_length, "
+                f"{self.name}: max_length must leave room for the source beside max_target_length, "
                 f"so it must be at least {least}, not {self.max_length}"
             )
         return self
 
 
+class SummarizationConfig(TextToTextConfig):
+    """A document to its summary."""
+
+    task: ClassVar[str] = "summarization"
+
+
+class TranslationConfig(TextToTextConfig):
+    """A text to the same in another language."""
+
+    task: ClassVar[str] = "translation"
+
+
+class GenerativeQaConfig(TextToTextConfig):
+    """A question, with a context or without, to an answer in free words."""
+
+    task: ClassVar[str] = "generative_qa"
+
+
+class GenerationConfig(TextToTextConfig):
+    """A prompt, or an instruction, to a response."""
+
+    task: ClassVar[str] = "generation"
+
+
+class DialogueConfig(TextToTextConfig):
+    """The turns of a dialogue to the next one."""
+
+    task: ClassVar[str] = "dialogue"
+
+
+class VectorsConfig(FinetuneConfig):
+    """Texts to vectors, which are near each other where the texts mean the same."""
+
+    max_length: int = Field(default=128, ge=8, description="Tokens of a text; longer ones are cut.")
+    pooling: Literal["first", "mean", "last"] = Field(
+        default="mean", description="A text's vector is that of its first token, its last, or their mean."
+    )
+
+
+class SimilarityConfig(VectorsConfig):
+    """Two texts to how much they mean the same: the cosine of their vectors."""
+
+    task: ClassVar[str] = "similarity"
+
+    best_score: float = Field(
+        default=5.0, gt=0, description="Score of two texts that mean the same; 0 is the least."
+    )
+
+
+class RetrievalConfig(VectorsConfig):
+    """A query to the passages that answer it, among many."""
+
+    task: ClassVar[str] = "retrieval"
+
+    temperature: float = Field(default=0.05, gt=0, description="Divides similarities; smaller is sharper.")
+
+
 class FinetuneSection(Config):
     """Fine-tunings by task."""
 
-    classification: list[ClassificationConfig] = Field(default=[], description="Text to one label.")
+    classification: list[ClassificationConfig] = Field(
+        default=[], description="A text, or two, to one label."
+    )
+    multi_label: list[MultiLabelConfig] = Field(default=[], description="A text to any number of labels.")
+    token_classification: list[TokenClassificationConfig] = Field(
+        default=[], description="A label for each word, such as named entities."
+    )
+    question_answering: list[QuestionAnsweringConfig] = Field(
+        default=[], description="The span of a context that answers a question."
+    )
+    generative_qa: list[GenerativeQaConfig] = Field(default=[], description="An answer in free words.")
     summarization: list[SummarizationConfig] = Field(default=[], description="Document to summary.")
+    translation: list[TranslationConfig] = Field(
+        default=[], description="Text to the same in another language."
+    )
+    generation: list[GenerationConfig] = Field(default=[], description="Prompt, or instruction, to response.")
+    dialogue: list[DialogueConfig] = Field(default=[], description="Turns of a dialogue to the next one.")
+    similarity: list[SimilarityConfig] = Field(default=[], description="How much two texts mean the same.")
+    retrieval: list[RetrievalConfig] = Field(
+        default=[], description="Queries to the passages that answer them."
+    )
 
     @model_validator(mode="after")
     def _from_both_starts(self) -> "FinetuneSection":
         for given in self.all():
             if given.initial != "pretrained":
                 raise ValueError(f"{given.name}: leave initial out, both starts are trained and compared")
+            if given.repetition:
+                raise ValueError(f"{given.name}: leave repetition out, and say with seeds how many there are")
         return self
 
     def all(self) -> list[FinetuneConfig]:
-        """Return all of them, in order."""
-        return [*self.classification, *self.summarization]
+        """Return all of them, task by task."""
+        return [config for name in type(self).model_fields for config in getattr(self, name)]

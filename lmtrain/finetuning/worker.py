@@ -6,16 +6,20 @@ from collections.abc import Set
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from peft import LoraModel
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 
 from lmtrain.building import Attempt
 from lmtrain.errors import DivergedError, StageError
 from lmtrain.finetuning.card import model_card
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.finetuning.examples import ExampleRows
-from lmtrain.finetuning.task import Task
+from lmtrain.finetuning.lora import merged, with_lora
+from lmtrain.finetuning.task import Task, TaskSetting
 from lmtrain.manifest import Artifact
-from lmtrain.modeling.build import parameter_count, repeated_layers, task_model
+from lmtrain.modeling import fitting
+from lmtrain.modeling.build import family_of, parameter_count, task_model
+from lmtrain.modeling.layers import rate_shares, repeated_layers
 from lmtrain.registry import TASKS
 from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.job import Job, Outcome
@@ -40,7 +44,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(pretrained.folder("weights"))
     removed = spec["removed"]
     examples = {split: read_examples(labelled, split, removed) for split in ("train", "validation")}
-    task: Task = TASKS.get(config.task)(config, tokenizer, examples["train"])
+    family = family_of(AutoConfig.from_pretrained(pretrained.folder("weights")))
+    task: Task = TASKS.get(config.task).of(TaskSetting(config, tokenizer, family, examples["train"]))
     rows = {split: ExampleRows(given, task.encode) for split, given in examples.items()}
     for split, found in rows.items():
         if not len(found):
@@ -65,7 +70,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     assert best is not None, "the last rate raises where no other was good"
     outcome, job, weights, rate = best
     figures = {
-        "parameters": parameter_count(job.model),
+        "parameters": sum(one.numel() for name, one in job.model.named_parameters() if "lora_" not in name),
+        "trained_parameters": parameter_count(job.model, only_trained=True),
         "task": config.task,
         "initial": config.initial,
         "learning_rate": rate,
@@ -75,8 +81,12 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     if removed:
         figures["examples_skipped"] = len(removed)
     if process.leads:
+        model = job.model
+        if config.lora_rank is not None:
+            model = merged(_with_lora(_new_model(spec, task, torch.device("cpu")), config), weights)
+            weights = model.state_dict()
         card = model_card(config, figures, labelled, task.use())
-        write_model(attempt, job, weights, tokenizer, figures, card)
+        write_model(attempt, model, job.log_folder, weights, tokenizer, figures, card)
     return figures
 
 
@@ -84,6 +94,18 @@ def read_examples(labelled: Artifact, split: str, removed: Set[str]) -> list[dic
     """Return the examples of one split in the manifest's order, without those that are removed."""
     tables = labelled.tables("labelled", split=split)
     return [row for table in tables for row in table.to_pylist() if row["id"] not in removed]
+
+
+def _new_model(spec: dict[str, Any], task: Task, device: torch.device) -> PreTrainedModel:
+    config: FinetuneConfig = spec["config"]
+    folder = Artifact(spec["model"]).folder("weights")
+    return task_model(folder, config.task, config.initial, config.seed, device, **task.settings())
+
+
+def _with_lora(model: PreTrainedModel, config: FinetuneConfig) -> LoraModel:
+    assert config.lora_rank is not None
+    trains_head = fitting.TASKS[config.task].has_new_head
+    return with_lora(model, config.lora_rank, config.lora_alpha, config.seed, trains_head=trains_head)
 
 
 def _job(
@@ -94,8 +116,9 @@ def _job(
     number: int,
     process: Process,
 ) -> Job:
-    folder = Artifact(spec["model"]).folder("weights")
-    model = task_model(folder, config.task, config.initial, config.seed, process.device, **task.settings())
+    model = _new_model(spec, task, process.device)
+    if config.lora_rank is not None:
+        _with_lora(model, config)
     attempt: Attempt = spec["attempt"]
     return Job(
         model=model,
@@ -109,5 +132,6 @@ def _job(
         checkpoints=f"{attempt.base}/checkpoints/rate-{number}",
         attempt=attempt.id,
         log_folder=live_folder(attempt) / f"rate-{number}",
-        flops_per_token=6 * parameter_count(model),
+        flops_per_token=None,
+        rate_shares=rate_shares(model, config.layer_rate_decay),
     )

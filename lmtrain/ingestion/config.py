@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lmtrain.config import UNADDRESSED, Config, SplitConfig, StageConfig
+from lmtrain.schemas import TASK_COLUMNS
 
 ALIAS = Field(
     pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$",
@@ -108,11 +109,14 @@ class IngestSection(Config):
     docstrings: list[DocstringsSource] = Field(default=[], description="Docstrings of installed packages.")
     files: list[FilesSource] = Field(default=[], description="Folders and files of documents.")
 
+    @property
+    def sources(self) -> list[DocstringsSource | FilesSource]:
+        """All of them, docstrings first."""
+        return [*self.docstrings, *self.files]
+
     @model_validator(mode="after")
-    def _some_source_and_no_alias_twice(self) -> "IngestSection":
-        aliases = [source.alias for source in [*self.docstrings, *self.files]]
-        if not aliases:
-            raise ValueError("name at least one source under docstrings or files")
+    def _no_alias_twice(self) -> "IngestSection":
+        aliases = [source.alias for source in self.sources]
         if len(set(aliases)) < len(aliases):
             raise ValueError(f"every alias must be different, got {', '.join(aliases)}")
         return self
@@ -157,11 +161,20 @@ class DocstringLabels(Config):
     )
 
 
+LabelledTask = Literal[
+    "classification", "multi_label", "token_classification", "question_answering", "generative_qa",
+    "summarization", "translation", "generation", "dialogue", "similarity", "retrieval",
+]  # fmt: skip
+
+
 class LabelledFiles(Config):
-    """A labelled set in files of any form that documents have; of text, a line each."""
+    """A labelled set in files of any form that documents have (of text, a line each), CoNLL's, or SQuAD's.
+
+    .conll, .bio: a word a line with its label behind, an empty line after each sentence.
+    """
 
     alias: str = ALIAS
-    task: Literal["classification", "summarization"] = Field(description="What the labels are for.")
+    task: LabelledTask = Field(description="What the labels are for.")
     urls: Annotated[list[str], UNADDRESSED] = Field(
         default=[], description="Files that hold both text and label."
     )
@@ -171,10 +184,10 @@ class LabelledFiles(Config):
     urls_by_split: Annotated[dict[str, list[str]], UNADDRESSED] = Field(
         default={}, description="Files of the splits train, validation and test, where each has its own."
     )
-    text_column: str = Field(
-        default="text", description="Column with the text (or the document to summarize)."
+    columns: dict[str, str] = Field(
+        default={},
+        description="What the files call the task's columns, where they have other names: `{text: review}`.",
     )
-    target_column: str = Field(default="label", description="Column with the label (or the summary).")
     split_column: str | None = Field(
         default=None, description="Column that says train, validation or test; else dealt by hash."
     )
@@ -183,6 +196,18 @@ class LabelledFiles(Config):
     max_examples: int | None = Field(
         default=None, ge=1, description="At most so many training examples, chosen by hash; all if empty."
     )
+
+    @model_validator(mode="after")
+    def _columns_are_the_tasks(self) -> "LabelledFiles":
+        known = TASK_COLUMNS[self.task]
+        for name in self.columns:
+            if name not in known:
+                raise ValueError(
+                    f"{self.alias}: columns: {self.task} has no {name}; it has {', '.join(known)}"
+                )
+        if self.urls_by_label and self.task != "classification":
+            raise ValueError(f"{self.alias}: urls_by_label is for classification, not for {self.task}")
+        return self
 
 
 class LabelSection(Config):
@@ -197,7 +222,7 @@ class LabelConfig(StageConfig):
 
     stage: ClassVar[str] = "label"
     kind: ClassVar[str] = "labelled"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     docstrings: DocstringLabels | None = None
     files: LabelledFiles | None = None

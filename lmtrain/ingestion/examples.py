@@ -19,7 +19,9 @@ from lmtrain.ingestion.documents import name_in, refusal_of
 from lmtrain.ingestion.readers import read_records
 from lmtrain.ingestion.records import Layout, Part, Record, Refusal
 from lmtrain.ingestion.summaries import Summarized, summarized
-from lmtrain.schemas import SPLITS, document_id, split_of
+from lmtrain.ingestion.task_forms import FORMS, Content, UnusableError, contents, names_of
+from lmtrain.labelled import KNOWN_BY
+from lmtrain.schemas import SPLITS, TASK_COLUMNS, document_id, split_of
 from lmtrain.storage import SourceFile
 
 SPLIT_NAMES = {
@@ -32,26 +34,44 @@ SPLIT_NAMES = {
 """What a split column may say."""
 
 TASK_OF_LABEL = {"package": "classification", "summary": "summarization"}
-TEXT_AND_TARGET = {"classification": ("text", "label"), "summarization": ("document", "summary")}
-"""The two columns of a task in schemas.LABELLED."""
-
 MAX_BYTES = 10_000_000
 """Bytes of the longest text of an example."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One example, and where it stood."""
+    """One example, and where it stood.
+
+    Attributes:
+        content: the columns of its task, as JSON.
+        text: what it is known by: copies have the same.
+        labels: of a closed set; none where targets aren't labels.
+    """
 
     id: str
     split: str
     group: str
     source: str
     license: str
+    content: str
     text: str
-    target: str
+    labels: list[str]
     file: str
     record: int
+
+
+def made(task: str, content: Content, **about: Any) -> Example:
+    """Return an example of a task.
+
+    Args:
+        task: whose columns the content has.
+        content: of the example.
+        **about: what else an example has.
+    """
+    form = FORMS[task]
+    labels = form.labels(content) if form.labels else []
+    whole, text = json.dumps(content, ensure_ascii=False), KNOWN_BY[task](content)
+    return Example(content=whole, text=text, labels=labels, **about)
 
 
 @dataclass(frozen=True)
@@ -101,7 +121,14 @@ def _document_example(row: dict[str, Any], labels: DocstringLabels, mask: Masker
             return Rejected(row["url"], Refusal(number, found, row["id"], size), row["text"])
         text, target = found.document, found.summary
     base = {name: row[name] for name in ("id", "split", "group", "source", "license")}
-    return Example(**base, text=text, target=target, file=row["url"], record=number)
+    task = TASK_OF_LABEL[labels.label]
+    content = dict(zip(TASK_COLUMNS[task], _columns(task, text, target), strict=True))
+    return made(task, content, **base, file=row["url"], record=number)
+
+
+def _columns(task: str, text: str, target: str) -> tuple[str | None, ...]:
+    """Return the columns of a task that docstrings have labels for."""
+    return (text, None, target) if task == "classification" else (text, target)
 
 
 def examples_of_file(
@@ -115,65 +142,59 @@ def examples_of_file(
         source: how the files are laid out.
         split: how groups are dealt where no split is given.
     """
-    wanted = [source.target_column, source.split_column, source.group_column]
-    layout = Layout(source.text_column, tuple(name for name in wanted if name), "line", MAX_BYTES)
+    names = names_of(source.task, source.columns)
+    wanted = [*names.values(), source.split_column, source.group_column]
+    first = next(iter(names.values()))
+    layout = Layout(first, tuple(name for name in wanted if name), "line", MAX_BYTES)
     for record in read_records(Part(file), layout):
         if isinstance(record, Refusal):
             yield Rejected(file.name, record, "")
             continue
-        found = _file_example(file, mark, record, source, split)
-        if isinstance(found, Refusal):
-            yield Rejected(file.name, found, str(record.values.get(source.text_column) or ""))
-        else:
-            yield found
+        yield from _record_examples(file, mark, record, source, split)
 
 
-def _file_example(
+def _record_examples(
     file: SourceFile, mark: str, record: Record, source: LabelledFiles, split: SplitConfig
-) -> Example | Refusal:
-    def refusal(reason: str, detail: str = "") -> Refusal:
-        return Refusal(record.number, reason, detail, record.bytes)
+) -> Iterator[Example | Rejected]:
+    """Yield the examples of a record, or why it has none."""
+    names = names_of(source.task, source.columns)
+    values = {**record.values, names["label"]: mark} if source.urls_by_label else record.values
+    shown = str(values.get(next(iter(names.values()))) or "")
 
-    text = record.values.get(source.text_column)
-    if not isinstance(text, str):
-        return refusal("missing_text", f"no text in {source.text_column!r}")
-    refused = refusal_of(record.number, text, MAX_BYTES)
-    if refused:
-        return refused
-    target = _target(mark if source.urls_by_label else record.values.get(source.target_column))
-    kind = TEXT_AND_TARGET[source.task][1]
-    if not target:
-        reason = f"missing_{kind}" if target is None else f"empty_{kind}"
-        return refusal(reason, f"nothing usable in {source.target_column!r}")
-    place = f"{mark}/{file.name}" if mark else file.name
-    example_id = document_id(source.alias, place, record.number)
-    group = name_in(record.values, source.group_column) if source.group_column else example_id
-    if group is None:
-        return refusal("missing_group", f"nothing usable in {source.group_column!r}")
-    own_split = _split(mark, record, source) or split_of(group, split)
-    if own_split not in SPLITS:
-        return refusal("unknown_split", own_split)
-    return Example(
-        id=example_id,
-        split=own_split,
-        group=group,
-        source=source.alias,
-        license=source.license or UNKNOWN_LICENSE,
-        text=text,
-        target=target,
-        file=file.name,
-        record=record.number,
-    )
+    def rejected(reason: str, detail: str = "") -> Rejected:
+        return Rejected(file.name, Refusal(record.number, reason, detail, record.bytes), shown)
 
-
-def _target(value: Any) -> str | None:
-    """Return a label or summary as text without spaces around it: from text, an integer or a truth value."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, str | int):
-        return None
-    target = str(value).strip()
-    return None if target and refusal_of(0, target, MAX_BYTES) else target
+    try:
+        found = list(contents(source.task, values, names))
+    except UnusableError as error:
+        yield rejected(error.reason, error.detail)
+        return
+    own_split = _split(mark, record, source)
+    for place, content in enumerate(found):
+        refused = refusal_of(record.number, KNOWN_BY[source.task](content), MAX_BYTES)
+        if refused:
+            yield Rejected(file.name, refused, shown)
+            continue
+        name = f"{mark}/{file.name}" if mark else file.name
+        example_id = document_id(source.alias, name if not place else f"{name}#{place}", record.number)
+        group = name_in(record.values, source.group_column) if source.group_column else example_id
+        if group is None:
+            yield rejected("missing_group", f"nothing usable in {source.group_column!r}")
+            continue
+        if (dealt := own_split or split_of(group, split)) not in SPLITS:
+            yield rejected("unknown_split", dealt)
+            continue
+        yield made(
+            source.task,
+            content,
+            id=example_id,
+            split=dealt,
+            group=group,
+            source=source.alias,
+            license=source.license or UNKNOWN_LICENSE,
+            file=file.name,
+            record=record.number,
+        )
 
 
 def _split(mark: str, record: Record, source: LabelledFiles) -> str | None:

@@ -17,6 +17,8 @@ FORMS = {
     ".htm": "html",
     ".warc": "warc",
     ".wet": "warc",
+    ".conll": "conll",
+    ".bio": "conll",
 }
 """Form by suffix; `.wet` is what Common Crawl calls the WARC files of its extracted texts."""
 

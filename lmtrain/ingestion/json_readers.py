@@ -17,6 +17,12 @@ _STRUCTURE = re.compile(rb'["\[\]{},]')
 _IN_STRING = re.compile(rb'["\\]')
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
+_DATA = re.compile(rb'\{\s*(?:"version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
+"""How an object begins whose `data` is the array of records: SQuAD's files, of which each is one article."""
+
+HEAD = 4096
+"""Bytes in which an object says that its `data` is an array."""
+
 MAX_VALUES = 1_000_000
 """Values in one record, about: more are no text. In memory each takes 50 times its two or three bytes."""
 
@@ -65,15 +71,22 @@ def _structure(raw: bytes) -> int:
 
 
 def read_json(part: Part, stream: IO[bytes], layout: Layout) -> Items:
-    """Yield the records of a .json file: an array's elements, one object, or lines of objects."""
+    """Yield the records of a .json file: an array's elements, one object, or lines of objects.
+
+    An object whose `data` is an array stands for that array; what comes behind it isn't read.
+    """
     head = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
     while not head.strip(SPACE):
         head = stream.read(BLOCK)
         if not head:
             return
     head = head.lstrip(SPACE)
+    head += stream.read(max(0, HEAD - len(head)))
     joined = _Joined(head, stream)
-    if head.startswith(b"["):
+    if found := _DATA.match(head):
+        joined.read(found.end() - 1)
+        yield from _array(part, joined, layout, alone=False)
+    elif head.startswith(b"["):
         yield from _array(part, joined, layout)
     else:
         yield from _object_or_lines(joined, layout)
@@ -118,10 +131,10 @@ def _object_or_lines(stream: _Joined, layout: Layout) -> Items:
     yield too_long(0, size, layout) if rest is None else parsed(0, first + rest, size)
 
 
-def _array(part: Part, stream: _Joined, layout: Layout) -> Items:
+def _array(part: Part, stream: _Joined, layout: Layout, *, alone: bool = True) -> Items:
     stream.read(1)
     number = -1
-    elements = Elements(stream, layout.limit)
+    elements = Elements(stream, layout.limit, alone=alone)
     for number, (raw, size) in enumerate(elements):
         if raw is None:
             yield too_long(number, size, layout)
@@ -142,9 +155,10 @@ class Elements:
         fault: what is wrong with the array as a whole, once it is read; empty: nothing.
     """
 
-    def __init__(self, stream: _Joined, limit: int) -> None:
+    def __init__(self, stream: _Joined, limit: int, *, alone: bool = True) -> None:
         self.stream = stream
         self.limit = limit
+        self.alone = alone
         self.fault = ""
         self._held: list[bytes] = []
         self._size = 0
@@ -163,7 +177,8 @@ class Elements:
                     yield self._taken()
                     elements += 1
                 if closing:
-                    self._check_rest(block[end + 1 :])
+                    if self.alone:
+                        self._check_rest(block[end + 1 :])
                     return
                 begin = end + 1
             self._hold(block[begin:])

@@ -5,6 +5,7 @@ split, with the law read = kept + rejected in its stats. First every split of th
 work is read into examples, then one task looks at all of them together.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ from lmtrain.errors import StageError
 from lmtrain.ingestion.config import DocstringLabels, LabelConfig, LabelledFiles
 from lmtrain.ingestion.examples import (
     TASK_OF_LABEL,
-    TEXT_AND_TARGET,
     Example,
     Rejected,
     examples_of_documents,
@@ -32,6 +32,7 @@ from lmtrain.ingestion.records import Refusal
 from lmtrain.ingestion.selection import Selection
 from lmtrain.ingestion.splits import cut_files, split_name
 from lmtrain.ingestion.stage import FILE_BYTES, told_reasons
+from lmtrain.ingestion.task_forms import FORMS
 from lmtrain.ingestion.writer import RowWriter, added_up, rejected_row
 from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.schemas import LABELLED, LABELLED_BASE, REJECTED, SPLITS
@@ -41,8 +42,9 @@ from lmtrain.watch import Watch
 READ = pa.schema(
     [
         *LABELLED_BASE,
+        ("content", pa.large_string()),
         ("text", pa.large_string()),
-        ("target", pa.large_string()),
+        ("labels", pa.list_(pa.string())),
         ("file", pa.string()),
         ("record", pa.int64()),
     ]
@@ -170,7 +172,7 @@ def read_examples(read: Read, shared: Shared, output: ShardOutput) -> None:
         if isinstance(item, Rejected):
             report.reject(alias_of(shared.config), item.file, item.refusal, item.text)
         else:
-            examples.write(vars(item), len(item.text) + len(item.target))
+            examples.write(vars(item), len(item.text) + len(item.content))
     examples.close()
     output.add(f"examples-{read.name}.parquet", "examples", rows=examples.rows)
     report.close({"read": count})
@@ -202,7 +204,6 @@ def select_examples(gathered: Gathered, shared: Shared, output: ShardOutput) -> 
         row = rows[place]
         refusal = Refusal(row.record, verdict.reason, verdict.detail, len(row.text.encode()))
         report.reject(row.source, row.file, refusal, row.text)
-    text, target = TEXT_AND_TARGET[task]
     by_split: dict[str, dict[str, int]] = {}
     for split in SPLITS:
         kept = [rows[place] for place in selection.kept(split)]
@@ -210,20 +211,22 @@ def select_examples(gathered: Gathered, shared: Shared, output: ShardOutput) -> 
         writer = RowWriter(output.path(f"{split}.parquet"), LABELLED[task])
         for row, size in zip(kept, sizes, strict=True):
             base = {name: getattr(row, name) for name, _ in LABELLED_BASE}
-            writer.write({**base, text: row.text, target: row.target}, size)
+            writer.write({**base, **json.loads(row.content)}, size)
         writer.close()
         output.add(f"{split}.parquet", "labelled", rows=len(kept), split=split)
         by_split[split] = {"documents": len(kept), "bytes": sum(sizes)}
     places = selection.kept()
     stats: dict[str, Any] = {"kept": len(places), "by_split": by_split, "conflicting": selection.conflicting}
-    if task == "classification":
-        stats["labels"] = dict(sorted(Counter(rows[place].target for place in places).items()))
+    if FORMS[task].labels:
+        stats["labels"] = dict(
+            sorted(Counter(label for place in places for label in rows[place].labels).items())
+        )
     report.close(stats)
 
 
 def _selected(rows: list[Example], task: str, source: DocstringLabels | LabelledFiles | None) -> Selection:
     assert source is not None
-    labels = [row.target for row in rows] if task == "classification" else None
+    labels = [row.labels for row in rows] if FORMS[task].labels else None
     selection = Selection(
         [row.id for row in rows], [row.split for row in rows], [row.text for row in rows], labels
     )
@@ -283,8 +286,8 @@ def _check_usable(config: LabelConfig, task: str, stats: dict[str, Any]) -> None
         raise StageError(
             f"labelled set {alias}: no example is left for {', '.join(empty)} of {told_reasons(stats)}"
         )
-    if task == "classification" and len(stats["labels"]) < 2:
+    if FORMS[task].labels and len(stats["labels"]) < 2:
         raise StageError(
-            f"labelled set {alias}: every example has the label {next(iter(stats['labels']))!r}; "
-            "a classification needs two or more"
+            f"labelled set {alias}: every example has the label {next(iter(stats['labels']), None)!r}; "
+            f"{task} needs two or more"
         )

@@ -20,7 +20,7 @@ from lmtrain.ingestion.pages import read_html
 from lmtrain.ingestion.records import Items, Layout, Part, Refusal
 from lmtrain.ingestion.streams import CompressionBombError, VanishedError, open_source, open_stored
 from lmtrain.ingestion.table_readers import read_arrow, read_csv, read_parquet, read_tsv
-from lmtrain.ingestion.text_readers import read_text
+from lmtrain.ingestion.text_readers import read_conll, read_text
 from lmtrain.ingestion.warc import GzipMembers, read_warc
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ READERS: dict[str, Reader] = {
     "arrow": read_arrow,
     "html": read_html,
     "warc": read_warc,
+    "conll": read_conll,
 }
 """By the forms of `forms.FORMS`."""
 

@@ -43,11 +43,15 @@ class Selection:
         ids: of each example.
         splits: of each example.
         texts: of each example: what a model reads.
-        labels: of each example; None where targets aren't labels.
+        labels: of each example, one or several; None where targets aren't labels.
     """
 
     def __init__(
-        self, ids: Sequence[str], splits: Sequence[str], texts: Sequence[str], labels: Sequence[str] | None
+        self,
+        ids: Sequence[str],
+        splits: Sequence[str],
+        texts: Sequence[str],
+        labels: Sequence[list[str]] | None,
     ) -> None:
         self.ids = ids
         self.splits = splits
@@ -73,7 +77,7 @@ class Selection:
             key = " ".join(normalized(self.texts[place]).split())
             places[hashlib.blake2b(key.encode(), digest_size=16).digest()].append(place)
         for copies in places.values():
-            found = sorted({self.labels[place] for place in copies}) if self.labels else []
+            found = sorted({" ".join(self.labels[place]) for place in copies}) if self.labels else []
             if len(found) > 1:
                 self.conflicting += 1
                 for place in copies:
@@ -119,10 +123,10 @@ class Selection:
         """Reject what has a label that no training example has (`label_not_in_train`)."""
         if self.labels is None:
             return
-        seen = {self.labels[place] for place in self.kept("train")}
+        seen = {label for place in self.kept("train") for label in self.labels[place]}
         for place in self.kept():
-            if self.labels[place] not in seen:
-                self.verdicts[place] = Verdict("label_not_in_train", self.labels[place])
+            if unseen := set(self.labels[place]) - seen:
+                self.verdicts[place] = Verdict("label_not_in_train", ", ".join(sorted(unseen)))
 
 
 def language_of(texts: Sequence[str]) -> str:

@@ -4,17 +4,50 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.fitting import TASKS, Head
 from lmtrain.modeling.isolation import fitting_kernel
+from lmtrain.modeling.replacing import GeneratorAndDiscriminator
+from lmtrain.modeling.sizes import ENCODER_DECODERS
+from lmtrain.modeling.special_ids import SpecialIds
 from lmtrain.registry import ARCHITECTURES
 
-HEADS = {
-    "classification": AutoModelForSequenceClassification,
-    "summarization": AutoModelForCausalLM,
+PRETRAINING_HEADS = {
+    "causal": AutoModelForCausalLM,
+    "masked": AutoModelForMaskedLM,
+    "pairs": AutoModelForPreTraining,
+    "seq2seq": AutoModelForSeq2SeqLM,
+    "bare": AutoModel,
 }
-"""Which head a task's model has."""
+"""Which head a model has for an objective; `replaced` is two models."""
+
+TASK_HEADS = {
+    "sequence_classification": AutoModelForSequenceClassification,
+    "token_classification": AutoModelForTokenClassification,
+    "question_answering": AutoModelForQuestionAnswering,
+    "causal": AutoModelForCausalLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+    "bare": AutoModel,
+}
+"""Which head a task's model has; `text` is that of its kind of language model."""
+
+
+WIDTH_MULTIPLE = 64
+"""Rows of different widths are padded to a multiple of this: a compiled model meets few shapes."""
 
 
 def attention_kernel(device: torch.device, compiled: bool, row_tokens: int, *, packed: bool = True) -> str:
@@ -37,23 +70,56 @@ def attention_kernel(device: torch.device, compiled: bool, row_tokens: int, *, p
     return "eager" if device.type == "cpu" and compiled and row_tokens <= 512 else "sdpa"
 
 
-def new_causal_lm(
+def new_model(
     config: ModelConfig,
+    head: Head,
     vocabulary: int,
-    positions: int,
-    end: int,
-    pad: int,
+    row_tokens: int,
+    ids: SpecialIds,
     seed: int,
     device: torch.device,
     attention: str = "sdpa",
-) -> PreTrainedModel:
-    """Return a causal language model with random weights that follow from the seed."""
-    shape = ARCHITECTURES.get(config.architecture)(config, vocabulary, positions, end, pad)
+    generator_share: float = 0.25,
+) -> Any:
+    """Return a model with random weights that follow from the seed.
+
+    Args:
+        config: family and shape.
+        head: what the objective asks for.
+        vocabulary: entries of the tokenizer.
+        row_tokens: the most tokens that it reads at once.
+        ids: of the special tokens.
+        seed: of the weights.
+        device: where the model goes.
+        attention: the kernel that is wanted; the next one where the family lacks it.
+        generator_share: of the width, for the generator of `replaced`.
+    """
+    positions = -(-row_tokens // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
+    shape = ARCHITECTURES.get(config.architecture)(config, vocabulary, positions, ids)
     torch.manual_seed(seed)
-    kernel = fitting_kernel(shape, attention)
-    return _on(
-        device, AutoModelForCausalLM.from_config(shape, attn_implementation=kernel, dtype=torch.float32)
-    )
+    kinds = {"attn_implementation": fitting_kernel(shape, attention), "dtype": torch.float32}
+    if head == "replaced":
+        return _on(device, GeneratorAndDiscriminator(shape, generator_share, **kinds))
+    return _on(device, PRETRAINING_HEADS[head].from_config(shape, **kinds))
+
+
+def continued_model(folder: Path, head: Head, device: torch.device, attention: str, seed: int) -> Any:
+    """Return a model from a folder, to be pretrained further.
+
+    Args:
+        folder: Hugging Face folder.
+        head: what the objective asks for; one that the folder lacks is new, and follows from the seed.
+        device: where the model goes.
+        attention: the kernel that is wanted.
+        seed: of what is new.
+    """
+    torch.manual_seed(seed)
+    shape = AutoConfig.from_pretrained(folder)
+    kinds = {"attn_implementation": fitting_kernel(shape, attention), "dtype": torch.float32}
+    if head == "replaced":
+        return _on(device, GeneratorAndDiscriminator.from_folder(folder, **kinds))
+    model = PRETRAINING_HEADS[head].from_pretrained(folder, config=shape, use_safetensors=True, **kinds)
+    return _on(device, model)
 
 
 def task_model(
@@ -70,28 +136,30 @@ def task_model(
         **settings: fields of the model's config that the task sets, such as the labels.
     """
     torch.manual_seed(seed)
-    kinds = {"attn_implementation": "sdpa", "dtype": torch.float32}
     config = AutoConfig.from_pretrained(folder)
+    head = TASKS[task].head
+    if head == "text":
+        head = "seq2seq" if family_of(config) in ENCODER_DECODERS else "causal"
     for name, value in settings.items():
         setattr(config, name, value)
+    kinds = {"attn_implementation": fitting_kernel(config, "sdpa"), "dtype": torch.float32}
     if initial == "pretrained":
-        model = HEADS[task].from_pretrained(folder, config=config, use_safetensors=True, **kinds)
+        model = TASK_HEADS[head].from_pretrained(folder, config=config, use_safetensors=True, **kinds)
         return _on(device, model)
-    return _on(device, HEADS[task].from_config(config, **kinds))
+    return _on(device, TASK_HEADS[head].from_config(config, **kinds))
 
 
-def _on(device: torch.device, model: PreTrainedModel) -> PreTrainedModel:
-    if model.device != device:  # tensors without content, by which memory is estimated, can't be moved
+def family_of(shape: PretrainedConfig) -> str:
+    """Return what recipes call a model's family; its `model_type` where they don't know it."""
+    return {"m2m_100": "m2m100"}.get(shape.model_type, shape.model_type)
+
+
+def _on(device: torch.device, model: Any) -> Any:
+    if next(model.parameters()).device != device:  # those without content, for estimates, can't be moved
         torch.nn.Module.to(model, device)
     return model
 
 
-def parameter_count(model: torch.nn.Module) -> int:
-    """Return the number of weights, shared ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def repeated_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """Return a model's repeated blocks: the members of its longest list of modules."""
-    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
-    return list(max(lists, key=len)) if lists else []
+def parameter_count(model: torch.nn.Module, *, only_trained: bool = False) -> int:
+    """Return the number of weights, or of those that are trained; shared ones once."""
+    return sum(one.numel() for one in model.parameters() if one.requires_grad or not only_trained)

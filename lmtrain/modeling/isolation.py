@@ -45,20 +45,24 @@ class Family:
     without: frozenset[str] = frozenset()
 
 
+FLEX = frozenset({"flex_attention"})
+
 FAMILIES = {
     **dict.fromkeys(("llama", "gemma", "mistral", "mixtral", "olmo2"), Family()),
-    "gpt2": Family(without=frozenset({"flex_attention"})),
+    "gpt2": Family(without=FLEX),
     **dict.fromkeys(("gemma3_text", "qwen2", "qwen3"), Family(by_layer_type=True)),
     "gemma2": Family(by_layer_type=True, without=frozenset({"sdpa"})),  # its scores are capped
     **dict.fromkeys(("bert", "albert", "distilbert", "electra"), Family(causal=False)),
     **dict.fromkeys(("roberta", "xlm-roberta"), Family(causal=False, behind_padding=True)),
-    **dict.fromkeys(
-        ("t5", "mt5"), Family(causal=False, positions=False, without=frozenset({"flex_attention"}))
-    ),
+    **dict.fromkeys(("t5", "mt5"), Family(causal=False, positions=False, without=FLEX)),
     "modernbert": Family(causal=False, by_layer_type=True),
     **dict.fromkeys(("gpt_neox", "phi3", "qwen3_moe"), Family()),
 }
 """By the config's `model_type`; each is tested to read a packed document as if it stood alone."""
+
+
+UNPACKED = {"bloom": Family(without=FLEX | {"sdpa"})}
+"""What is known of families that can't be packed; the others lack flex attention alone."""
 
 
 def check_packable(shape: PretrainedConfig) -> None:
@@ -76,7 +80,7 @@ def check_packable(shape: PretrainedConfig) -> None:
 
 def fitting_kernel(shape: PretrainedConfig, wanted: str) -> str:
     """Return the kernel that is wanted, or the next one that the model's family has."""
-    family = FAMILIES.get(shape.model_type, Family(without=frozenset({"flex_attention"})))
+    family = FAMILIES.get(shape.model_type, UNPACKED.get(shape.model_type, Family(without=FLEX)))
     order = ("flex_attention", "sdpa", "eager")
     return next(kernel for kernel in order[order.index(wanted) :] if kernel not in family.without)
 

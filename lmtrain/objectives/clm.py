@@ -1,23 +1,35 @@
 """Causal language modeling: predict the next token of the same document."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from lmtrain.modeling.heads import output_layer
 from lmtrain.modeling.isolation import isolating
 from lmtrain.modeling.products import product_of
-from lmtrain.objectives.base import IGNORED, Batch
+from lmtrain.objectives.base import IGNORED, Batch, Setting
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy
-from lmtrain.objectives.packed import stacked
+from lmtrain.objectives.packed import positions, stacked
 
 
 class CausalLM:
     """Next-token prediction over packed rows, in which no token sees another document."""
 
-    def __init__(self, pad: int, *, compiled: bool = False, packed: bool = True, z_loss: float = 0.0) -> None:
+    frame = None
+
+    def __init__(
+        self,
+        pad: int,
+        *,
+        compiled: bool = False,
+        packed: bool = True,
+        z_loss: float = 0.0,
+        router_balance: float = 0.0,
+    ) -> None:
         """Learn the next token.
 
         Args:
@@ -26,11 +38,25 @@ class CausalLM:
             packed: whether rows hold several documents. One alone in its row, with padding behind it, needs
                 neither mask nor position numbers: a causal model doesn't see what comes after.
             z_loss: weight of the squared logarithm of the normalizer, in training only.
+            router_balance: weight of the loss that spreads tokens over experts, for models that have some.
         """
+        self.targets = {"clm": "labels", **({"router": "labels"} if router_balance else {})}
         self.pad = pad
         self.compiled = compiled
         self.packed = packed
         self.z_loss = z_loss
+        self.router_balance = router_balance
+
+    @classmethod
+    def of(cls, setting: Setting) -> Self:
+        """Return the objective as a recipe asks for it."""
+        return cls(
+            setting.ids.pad,
+            compiled=setting.compiled,
+            packed=setting.packed,
+            z_loss=setting.config.z_loss,
+            router_balance=setting.config.router_balance if setting.routes else 0.0,
+        )
 
     def collate(self, rows: Sequence, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
         """Stack packed rows.
@@ -52,7 +78,7 @@ class CausalLM:
         batch = {
             "input_ids": np.where(used, given.inputs, self.pad),
             "labels": np.where(used & (given.targets >= 0), given.targets, IGNORED),
-            "position_ids": _positions(given.document),
+            "position_ids": positions(given.document),
             "document": given.document,
         }
         if not self.compiled and (given.document == given.document[:, :1]).all():
@@ -61,18 +87,14 @@ class CausalLM:
             batch["attention_mask"] = used.astype(np.int64)
         return {name: torch.from_numpy(value) for name, value in batch.items()}
 
-    def targets(self, batch: Batch) -> int:
-        """Return the number of tokens to predict."""
-        return int((batch["labels"] != IGNORED).sum())
-
     def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
-        """Return the summed loss in nats."""
+        """Return the summed loss in nats, and with experts that of the router, shape (losses,)."""
         several = self.packed and "document" in batch
         apart = isolating(model, batch["document"], batch["position_ids"]) if several else {}
-        hidden = model.base_model(input_ids=batch["input_ids"], use_cache=False, **apart).last_hidden_state
-        head = model.get_output_embeddings()
-        assert isinstance(head, nn.Linear), "a language model has a head"
-        return chunked_cross_entropy(
+        wanted = {"output_router_logits": True} if self.router_balance else {}
+        found = model.base_model(input_ids=batch["input_ids"], use_cache=False, **apart, **wanted)
+        hidden, head = found.last_hidden_state, output_layer(model)
+        loss = chunked_cross_entropy(
             hidden,
             head.weight,
             batch["labels"],
@@ -80,11 +102,29 @@ class CausalLM:
             compiled=self.compiled,
             product=product_of(head, hidden),
         )
+        if not self.router_balance:
+            return loss[None]
+        counted = batch["labels"] != IGNORED
+        uneven = imbalance(found.router_logits, counted, model.config.num_experts_per_tok)
+        return torch.stack([loss, self.router_balance * uneven])
 
 
-def _positions(document: np.ndarray) -> np.ndarray:
-    """Return the place of each token since its document began in the row, shape (rows, T)."""
-    places = np.broadcast_to(np.arange(document.shape[1]), document.shape)
-    begins = np.ones_like(document, dtype=bool)
-    begins[:, 1:] = document[:, 1:] != document[:, :-1]
-    return places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+def imbalance(logits: Sequence[Tensor], counted: Tensor, chosen: int) -> Tensor:
+    """Return how unevenly tokens are spread over experts, summed over tokens; 1 for each that are even.
+
+    The loss of Fedus et al. (2022), E times the sum over experts of the share of tokens that choose one and
+    its mean probability, here within each row: so it is the same however rows are dealt to workers.
+
+    Args:
+        logits: of each layer's router, shape (rows * T, E).
+        counted: which tokens count, shape (rows, T).
+        chosen: experts that a token takes.
+    """
+    weights = counted.float() / counted.sum(dim=1, keepdim=True).clamp(min=1)
+    total = weights.new_zeros(len(counted))
+    for one in logits:
+        probabilities = one.float().softmax(dim=-1).view(*counted.shape, -1)
+        taken = torch.zeros_like(probabilities).scatter_(2, probabilities.topk(chosen, dim=-1).indices, 1.0)
+        share, mean = (torch.einsum("rt,rte->re", weights, some) for some in (taken / chosen, probabilities))
+        total = total + probabilities.shape[-1] * (share * mean).sum(dim=-1)
+    return (total / len(logits) * counted.sum(dim=1)).sum()

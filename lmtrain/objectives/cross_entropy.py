@@ -33,11 +33,12 @@ def chunked_cross_entropy(
     weight: Tensor,
     labels: Tensor,
     *,
+    bias: Tensor | None = None,
     z_loss: float = 0.0,
     compiled: bool = False,
     product: Product = usual_product,
 ) -> Tensor:
-    """Return the summed cross-entropy of `hidden @ weight.T`, some tokens at a time.
+    """Return the summed cross-entropy of `hidden @ weight.T + bias`, some tokens at a time.
 
     The gradient is worked out in the forward pass while a chunk's logits are at
     hand, so that neither they nor their gradient are kept: instead of two arrays
@@ -48,6 +49,7 @@ def chunked_cross_entropy(
         hidden: last hidden states, shape (..., width).
         weight: of the output layer, shape (classes, width).
         labels: shape (...), `IGNORED` where there is no target.
+        bias: of the output layer, shape (classes,).
         z_loss: weight of the squared logarithm of the normalizer, which keeps logits
             from drifting (PaLM, Chowdhery et al. 2022, section 5: 1e-4).
         compiled: fuse the arithmetic between the matrix products.
@@ -55,9 +57,9 @@ def chunked_cross_entropy(
     """
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)
     if torch.is_grad_enabled():
-        return _Chunked.apply(flat, weight, targets, z_loss, compiled, product)
+        return _Chunked.apply(flat, weight, bias, targets, z_loss, compiled, product)
     losses = [
-        _slopes_of(compiled)(product(flat[chunk], weight), targets[chunk], z_loss)[0]
+        _slopes_of(compiled)(_logits(product, flat[chunk], weight, bias), targets[chunk], z_loss)[0]
         for chunk in _chunks(flat, weight)
     ]
     return torch.stack(losses).sum()
@@ -68,24 +70,34 @@ def _chunks(hidden: Tensor, weight: Tensor) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, len(hidden), rows)]
 
 
+def _logits(product: Product, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    logits = product(hidden, weight)
+    return logits if bias is None else logits + bias.to(logits.dtype)
+
+
 class _Chunked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, labels, z_loss, compiled, product):
+    def forward(ctx, hidden, weight, bias, labels, z_loss, compiled, product):
         losses = []
         hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
+        bias_gradient = None if bias is None else torch.zeros_like(bias)
         for chunk in _chunks(hidden, weight):
-            loss, slopes = _slopes_of(compiled)(product(hidden[chunk], weight), labels[chunk], z_loss)
+            logits = _logits(product, hidden[chunk], weight, bias)
+            loss, slopes = _slopes_of(compiled)(logits, labels[chunk], z_loss)
             losses.append(loss)
             hidden_gradient[chunk] = product(slopes, weight.mT)
             weight_gradient += product(slopes.mT, hidden[chunk].mT)
-        ctx.gradients = hidden_gradient, weight_gradient
+            if bias_gradient is not None:
+                bias_gradient += slopes.sum(dim=0, dtype=bias_gradient.dtype)
+        ctx.gradients = hidden_gradient, weight_gradient, bias_gradient
         return torch.stack(losses).sum()
 
     @staticmethod
     def backward(ctx, scale):  # pyright: ignore[reportIncompatibleMethodOverride]
-        hidden_gradient, weight_gradient = ctx.gradients
-        ctx.gradients = None  # scaled in place: good for one backward pass
-        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None, None
+        # Scaled in place: good for one backward pass.
+        gradients = [None if gradient is None else gradient.mul_(scale) for gradient in ctx.gradients]
+        ctx.gradients = None
+        return *gradients, None, None, None, None
 
 
 def _slopes(logits: Tensor, labels: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:

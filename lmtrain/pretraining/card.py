@@ -3,7 +3,56 @@
 from typing import Any
 
 from lmtrain.manifest import Artifact
+from lmtrain.modeling.fitting import OBJECTIVES, Head
 from lmtrain.pretraining.config import PretrainConfig
+
+PIPELINE_TAGS: dict[Head, str] = {
+    "causal": "text-generation",
+    "masked": "fill-mask",
+    "pairs": "fill-mask",
+    "replaced": "feature-extraction",
+    "seq2seq": "text2text-generation",
+    "bare": "feature-extraction",
+}
+"""What the Hugging Face hub calls what a model is for."""
+
+_MASKED = [
+    "from transformers import pipeline",
+    "",
+    'fill = pipeline("fill-mask", model="FOLDER")',
+    'print(fill(f"Return the {fill.tokenizer.mask_token} of a matrix."))',
+]
+_VECTORS = [
+    "from transformers import AutoModel, AutoTokenizer",
+    "",
+    'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+    'model = AutoModel.from_pretrained("FOLDER")',
+    'inputs = tokenizer("Return the", return_tensors="pt")',
+    "print(model(**inputs).last_hidden_state.mean(dim=1).shape)",
+]
+USES: dict[Head, list[str]] = {
+    "causal": [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        'model = AutoModelForCausalLM.from_pretrained("FOLDER")',
+        'inputs = tokenizer(tokenizer.eos_token + "Return the", return_tensors="pt")',
+        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))",
+    ],
+    "masked": _MASKED,
+    "pairs": _MASKED,
+    "replaced": _VECTORS,
+    "seq2seq": [
+        "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        'model = AutoModelForSeq2SeqLM.from_pretrained("FOLDER")',
+        'inputs = tokenizer("Return the", return_tensors="pt", return_token_type_ids=False)',
+        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))",
+    ],
+    "bare": _VECTORS,
+}
+"""Python code that uses the exported folder."""
 
 
 def model_card(
@@ -17,6 +66,7 @@ def model_card(
         shards: that it was trained on.
         train: documents, tokens and bytes that it was trained on.
     """
+    head = OBJECTIVES[config.objective].head_of(config.architecture)
     documents = shards.inputs("documents")
     licenses = sorted({name for one in documents for name in one.stats["by_license"]})
     languages = sorted({name for one in documents for name in one.stats["by_language"]})
@@ -24,7 +74,7 @@ def model_card(
         "---",
         f"language: [{', '.join(languages)}]",
         "library_name: transformers",
-        "pipeline_tag: text-generation",
+        f"pipeline_tag: {PIPELINE_TAGS[head]}",
         "---",
         "",
         f"# {config.label({})}",
@@ -42,17 +92,19 @@ def model_card(
         f"- {figures['steps']:,} steps of {config.train_batch_size} rows of {config.row_tokens} tokens",
         f"- {config.optimizer}, learning rate {config.learning_rate:g}, {config.lr_scheduler_type}, "
         f"products in {figures['products']}",
-        f"- validation: {figures['validation_bits_per_byte']} bits per byte",
+        f"- validation: {_validation(figures)}",
         "",
         "## Use",
         "",
         "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
-        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
-        'model = AutoModelForCausalLM.from_pretrained("FOLDER")',
-        'inputs = tokenizer(tokenizer.eos_token + "Return the", return_tensors="pt")',
-        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))",
+        *USES[head],
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _validation(figures: dict[str, Any]) -> str:
+    """Return what the last look at the validation text said."""
+    if "validation_bits_per_byte" in figures:
+        return f"{figures['validation_bits_per_byte']} bits per byte"
+    return f"a loss of {figures['validation_loss']:.4f}"

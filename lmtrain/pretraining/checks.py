@@ -1,7 +1,6 @@
 """Whether shards, tokenizer and model belong together: asked before compute is spent."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, PretrainedConfig
@@ -100,18 +99,3 @@ def check_model(shape: PretrainedConfig, vocabulary: int, row_tokens: int) -> No
             f"pretrain.row_tokens {row_tokens} is more than the {positions} positions of the model: "
             f"set it to at most {positions}"
         )
-
-
-def end_of(tokenizer: Any, folder: str | Path) -> int:
-    """Return the id of the token that opens and closes documents: the end token, else the separator.
-
-    Raises:
-        StageError: the tokenizer has neither.
-    """
-    for found in (tokenizer.eos_token_id, tokenizer.sep_token_id):
-        if isinstance(found, int):
-            return found
-    raise StageError(
-        f"the tokenizer {folder} has neither an end token nor a separator, which documents are told apart "
-        "by: name one as eos_token in its tokenizer_config.json"
-    )

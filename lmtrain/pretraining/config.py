@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from lmtrain.config import Config, StageConfig
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.fitting import OBJECTIVES, Packing, objectives_of, packings_of
+from lmtrain.modeling.sizes import SIZES
+from lmtrain.objectives.config import ObjectiveConfig
 from lmtrain.training.config import OptimizerName, ScheduleName, TrainingConfig
 
 ADAM_RATE = 1e-3
@@ -58,7 +61,7 @@ class MixingConfig(Config):
         return self
 
 
-class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
+class PretrainConfig(ModelConfig, ObjectiveConfig, TrainingConfig, StageConfig):
     """Model shape, objective and training, side by side in the recipe.
 
     Defaults are what learned most in a given time (`tests/benchmarks/LOG.md`): queries and keys
@@ -67,16 +70,16 @@ class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
 
     stage: ClassVar[str] = "pretrain"
     kind: ClassVar[str] = "model"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
-    objective: Literal["clm"] = Field(
-        default="clm", description="What is learned: clm predicts the next token."
+    row_tokens: int = Field(
+        default=512, ge=8, le=1 << 20, description="The most tokens that the model reads at once: a row."
     )
-    row_tokens: int = Field(default=512, ge=8, le=1 << 20, description="Tokens in a packed row.")
-    packing: Literal["concatenate", "best_fit", "none"] = Field(
+    packing: Packing = Field(
         default="concatenate",
         description="How documents become rows: concatenate joins them and cuts anywhere; best_fit keeps "
-        "them whole where they fit; none gives each a row of its own, those of like length together.",
+        "them whole where they fit; none gives each a row of its own, those of like length together. "
+        "As objective and family allow if empty.",
     )
     mixing: MixingConfig = MixingConfig()
     max_steps: int = Field(default=600, ge=1, description="Optimizer steps.")
@@ -89,19 +92,51 @@ class PretrainConfig(ModelConfig, TrainingConfig, StageConfig):
     )
     lr_scheduler_type: ScheduleName = Field(default="linear", description=_TOLD["lr_scheduler_type"])
     min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description=_TOLD["min_lr_ratio"])
-    z_loss: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Weight of the squared log-normalizer in the loss; 1e-4 is usual.",
-    )
 
     @model_validator(mode="before")
     @classmethod
-    def _rate_fits_the_optimizer(cls, given: Any) -> Any:
-        other = isinstance(given, dict) and given.get("optimizer", "muon") != "muon"
-        return {"learning_rate": ADAM_RATE, **given} if other else given
+    def _what_is_usual(cls, given: Any) -> Any:
+        """Fill in the rate of the optimizer, and how rows are made for the objective."""
+        if not isinstance(given, dict):
+            return given
+        usual: dict[str, Any] = {}
+        if given.get("optimizer", "muon") != "muon":
+            usual["learning_rate"] = ADAM_RATE
+        objective, family = (
+            given.get(name, cls.model_fields[name].default) for name in ("objective", "architecture")
+        )
+        if objective in OBJECTIVES and family in SIZES:
+            usual["packing"] = packings_of(objective, family)[0]
+        return usual | given
+
+    @model_validator(mode="after")
+    def _fits_the_family(self) -> "PretrainConfig":
+        fits = OBJECTIVES[self.objective]
+        if self.architecture not in fits.families:
+            raise ValueError(
+                f"objective {self.objective} doesn't train {self.architecture} (it trains "
+                f"{', '.join(fits.families)}; {self.architecture} is trained by "
+                f"{', '.join(objectives_of(self.architecture))})"
+            )
+        packings = packings_of(self.objective, self.architecture)
+        if self.packing not in packings:
+            raise ValueError(
+                f"packing {self.packing} doesn't go with {self.objective} and {self.architecture}: "
+                f"set it to {' or '.join(packings)}"
+            )
+        return self
 
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return family, shape and objective, `qwen3-128x4-clm`."""
-        return f"{self.architecture}-{self.hidden_size}x{self.num_hidden_layers}-{self.objective}"
+        return f"{self.architecture}-{self.shape.hidden_size}x{self.shape.num_hidden_layers}-{self.objective}"
+
+
+LanguageModeling = Literal["language_modeling", "masked_language_modeling"]
+
+
+def language_modeling_task(config: PretrainConfig) -> LanguageModeling | None:
+    """Return the task that the model is scored on as it is; none where it says no tokens by itself."""
+    head = OBJECTIVES[config.objective].head_of(config.architecture)
+    if head == "causal":
+        return "language_modeling"
+    return "masked_language_modeling" if head in ("masked", "pairs") else None

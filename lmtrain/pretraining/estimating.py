@@ -18,14 +18,16 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import new_causal_lm, parameter_count, repeated_layers
+from lmtrain.modeling.build import parameter_count
+from lmtrain.modeling.layers import repeated_layers
+from lmtrain.modeling.special_ids import SpecialIds
 from lmtrain.objectives import cross_entropy
-from lmtrain.objectives.base import Batch, Objective
-from lmtrain.objectives.packed import PackedRow
+from lmtrain.objectives.base import Batch, Objective, Pretraining, TakesPartners
+from lmtrain.objectives.packed import PackedBatch
 from lmtrain.pretraining.config import PretrainConfig
-from lmtrain.registry import OBJECTIVES
+from lmtrain.pretraining.making import flops_of, model_of, objective_of
 from lmtrain.training.devices import Device
-from lmtrain.training.flops import flops_per_token, recomputed_flops_per_token
+from lmtrain.training.flops import recomputed_flops_per_token
 from lmtrain.training.memory import StepMemory, pretended_workers, step_memory
 from lmtrain.training.precision import Precision
 from lmtrain.training.recomputing import Recompute
@@ -38,8 +40,14 @@ RESERVE = 0.1
 TRACED_LAYERS = (3, 6)
 """A model of more layers than the second is traced with each of these, and the rest follows in a line."""
 
-END, PAD = 0, 1
-"""Ids of tokens: memory doesn't depend on them."""
+IDS = SpecialIds(begin=0, end=1, pad=2, mask=3, sentinels=tuple(range(4, 104)))
+"""Of tokens: memory doesn't depend on them."""
+
+FIRST_TOKEN = 104
+"""Of text."""
+
+BETWEEN_STARTS = 8
+"""Tokens from where something begins to where the next does."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +110,9 @@ def estimate(
         mfu: share of the device's operations that the training uses.
         tell: called with how many choices are traced, of how many.
     """
-    whole = _without_content(config, vocabulary)
-    flops = flops_per_token(whole, config.row_tokens)
-    again = recomputed_flops_per_token(whole, config.row_tokens)
+    whole = _without_content(config, vocabulary, resources)
+    flops = flops_of(config, whole) or 6.0 * parameter_count(whole)
+    again = recomputed_flops_per_token(getattr(whole, "discriminator", whole), config.row_tokens)
     rows = sum(batch_size(step, config.max_steps, config) for step in range(config.max_steps))
     rate, tokens = device.flops * mfu * resources.workers, rows * config.row_tokens
     ways = _ways(resources.workers)
@@ -144,7 +152,7 @@ def _ways(workers: int) -> list[tuple[Recompute, Sharding]]:
 def _memory(config: PretrainConfig, vocabulary: int, resources: Resources, device: Device) -> StepMemory:
     """Return what a worker needs; of a deep model by a line through two shallow ones."""
     few, many = TRACED_LAYERS
-    layers = config.num_hidden_layers
+    layers = config.shape.num_hidden_layers
     if layers <= many:
         return _traced(config, vocabulary, resources, device)
     low, high = (
@@ -165,8 +173,8 @@ def _traced(config: PretrainConfig, vocabulary: int, resources: Resources, devic
     chunks = {"cpu": cross_entropy.CHUNK_VALUES["cuda" if device.is_gpu else "cpu"]}
     with mock.patch.dict(cross_entropy.CHUNK_VALUES, chunks):
         return step_memory(
-            partial(_new_model, config, vocabulary),
-            _batch(config, micro_batch),
+            partial(_new_model, config, vocabulary, resources),
+            _batch(config, vocabulary, resources, micro_batch),
             min(2, -(-rows // micro_batch)),  # all after the first one are alike
             config,
             resources,
@@ -174,22 +182,36 @@ def _traced(config: PretrainConfig, vocabulary: int, resources: Resources, devic
         )
 
 
-def _new_model(config: PretrainConfig, vocabulary: int) -> tuple[Any, list[nn.Module], Objective]:
+def _new_model(
+    config: PretrainConfig, vocabulary: int, resources: Resources
+) -> tuple[Any, list[nn.Module], Objective]:
     """Return what is trained, as `lmtrain.pretraining.worker` makes it, uncompiled."""
-    model = new_causal_lm(config, vocabulary, config.row_tokens, END, PAD, 0, torch.device("cpu"))
-    return model, repeated_layers(model), OBJECTIVES.get(config.objective)(PAD)
+    model = model_of(config, IDS, vocabulary, torch.device("cpu"), compiled=False)
+    return model, repeated_layers(model), _objective(config, vocabulary, resources)
 
 
-def _without_content(config: PretrainConfig, vocabulary: int) -> Any:
+def _objective(config: PretrainConfig, vocabulary: int, resources: Resources) -> Pretraining:
+    return objective_of(config, IDS, vocabulary, resources.model_copy(update={"compile": False}))
+
+
+def _without_content(config: PretrainConfig, vocabulary: int, resources: Resources) -> Any:
     with FakeTensorMode():
-        return _new_model(config, vocabulary)[0]
+        return _new_model(config, vocabulary, resources)[0]
 
 
-def _batch(config: PretrainConfig, rows: int) -> Batch:
-    """Return a micro-batch as the loader makes it."""
-    tokens = config.row_tokens
-    document = (np.arange(tokens) >= tokens // 2).astype(np.int64)  # several in a row, which need a mask
-    row = PackedRow(np.full(tokens + 1, END), document)
-    objective = OBJECTIVES.get(config.objective)(PAD)
+def _batch(config: PretrainConfig, vocabulary: int, resources: Resources, rows: int) -> Batch:
+    """Return a micro-batch as the loader makes it, of rows that are full."""
+    objective = _objective(config, vocabulary, resources)
+    frame = objective.frame
+    taken = 2 * rows if isinstance(objective, TakesPartners) else rows
+    shape = (taken, config.row_tokens if frame is None else frame.full)
+    tokens = np.broadcast_to(FIRST_TOKEN + np.arange(shape[1]) % (vocabulary - FIRST_TOKEN), shape)
+    several = config.packing != "none"  # in a row, which need a mask
+    document = np.broadcast_to(np.arange(shape[1]) * 2 // shape[1] * several, shape)
+    starts = np.broadcast_to(np.arange(shape[1]) % BETWEEN_STARTS == 0, shape)
+    tokens, document, starts = (one.copy() for one in (tokens, document, starts))  # torch writes to none
+    given = PackedBatch(
+        tokens, tokens, document, dict.fromkeys(frame.starts, starts) if frame else {}, np.arange(taken)
+    )
     places = np.arange(rows)
-    return objective.collate([row] * rows, places, np.zeros_like(places), config.seed)
+    return objective.collate(given, places, np.zeros_like(places), config.seed)

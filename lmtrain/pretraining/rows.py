@@ -18,7 +18,7 @@ from lmtrain.manifest import Artifact, FileRecord
 from lmtrain.removals.entries import open_removals
 from lmtrain.removals.resolving import removed_documents
 from lmtrain.schemas import SPLITS, strings
-from lmtrain.training.packing import PackedRows, Packing
+from lmtrain.training.packing import Frame, PackedRows, Packing
 
 Totals = dict[str, dict[str, int]]
 """Documents, tokens and bytes by split."""
@@ -75,6 +75,7 @@ def open_rows(
     *,
     packing: Packing = "concatenate",
     vocabulary: int | None = None,
+    frame: Frame | None = None,
 ) -> PackedRows:
     """Open the rows of one split, without the documents that are skipped.
 
@@ -86,11 +87,14 @@ def open_rows(
         skipped: ids of documents that are left out.
         packing: how rows are made of documents.
         vocabulary: ids that the model has; rows with others are refused. None: not looked at.
+        frame: of the pieces of documents; None to learn what follows.
 
     Raises:
         CorruptArtifactError: a shard isn't what the manifest says it is; names the file.
+        RecipeError: the shards lack a column that the frame asks for.
     """
     paths: dict[str, list[Path]] = defaultdict(list)
     for record in shards.files("shards", split=split):
         paths[str(record.source)].append(shards.open(record))
-    return PackedRows(paths, row_tokens, end, skipped, packing, vocabulary)
+    slots = row_tokens if frame is None else frame.full
+    return PackedRows(paths, slots, end, skipped, packing, vocabulary, frame)

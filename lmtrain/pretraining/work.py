@@ -13,6 +13,9 @@ from lmtrain.pretraining.rows import ids_in, totals_without, write_removed
 from lmtrain.removals.resolving import removals_of
 from lmtrain.schemas import SPLITS
 
+STARTS = ("model", "teacher")
+"""Roles of models that a pretraining may begin with, or learn from."""
+
 Trains = Callable[[dict[str, Any], Attempt], Built]
 """Runs the training that a spec describes; returns what it left in the attempt's shard `model`."""
 
@@ -21,8 +24,8 @@ def pretrained(inputs: dict[str, list[str]], config: PretrainConfig, root: str, 
     """Build a pretrained model once; return the URL of its manifest.
 
     Args:
-        inputs: `shards` and `tokenizer`. `removals`, if any: documents listed there are skipped, and named
-            in the artifact's file `removed.parquet`.
+        inputs: `shards` and `tokenizer`; `model`, if any, to go on from, and `teacher`. `removals`, if any:
+            documents listed there are skipped, and named in the artifact's file `removed.parquet`.
         config: model, objective, training.
         root: where artifacts lie.
         trains: on Ray's workers, or in the processes of `torchrun`.
@@ -38,7 +41,7 @@ def pretrained(inputs: dict[str, list[str]], config: PretrainConfig, root: str, 
     def work(attempt: Attempt) -> Built:
         tokenizer = Artifact(inputs["tokenizer"][0])
         check_inputs(shards, tokenizer)
-        for url in inputs.get("model", []):
+        for url in (url for role in STARTS for url in inputs.get(role, [])):
             check_checkpoint(Artifact(url), tokenizer)
         check_names(config.mixing, {str(one.source) for one in shards.files("shards", split="train")})
         removed = write_removed(attempt, removals_of(inputs), shards)
@@ -55,6 +58,7 @@ def pretrained(inputs: dict[str, list[str]], config: PretrainConfig, root: str, 
             "shards": inputs["shards"][0],
             "tokenizer": inputs["tokenizer"][0],
             "removed": removed,
+            **{role: inputs[role][0] for role in STARTS if inputs.get(role)},
         }
         built = trains(spec, attempt)
         return Built([*built.files, *([removed] if removed else [])], built.stats)

@@ -7,16 +7,17 @@ from transformers import AutoTokenizer
 from lmtrain.building import Attempt
 from lmtrain.config import Resources
 from lmtrain.manifest import Artifact
-from lmtrain.modeling.build import attention_kernel, new_causal_lm, parameter_count, repeated_layers
+from lmtrain.modeling.build import parameter_count
 from lmtrain.modeling.isolation import check_packable
+from lmtrain.modeling.layers import repeated_layers
+from lmtrain.modeling.special_ids import special_ids
 from lmtrain.pretraining.card import model_card
-from lmtrain.pretraining.checks import check_model, end_of
+from lmtrain.pretraining.checks import check_model
 from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.making import flops_of, model_of, objective_of
 from lmtrain.pretraining.mixing import mixing_figures, training_order
 from lmtrain.pretraining.rows import ids_in, open_rows, totals_without
-from lmtrain.registry import OBJECTIVES
 from lmtrain.training.export import live_folder, write_model
-from lmtrain.training.flops import flops_per_token
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
 from lmtrain.training.process import Process
@@ -27,8 +28,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     """Pretrain; on rank 0 the exported model is left in the attempt's shard `model`.
 
     Args:
-        spec: `config`, `resources`, `attempt`, the URLs `shards` and `tokenizer`, and `removed`, the record
-            of the file of documents that are skipped, or None.
+        spec: `config`, `resources`, `attempt`, the URLs `shards` and `tokenizer`, `removed`, the record
+            of the file of documents that are skipped, or None; the URLs `model` and `teacher`, if any.
         process: this worker.
 
     Returns:
@@ -56,7 +57,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     weights = whole_weights(job.model)
     if process.leads:
         card = model_card(config, figures, shards, left["train"])
-        write_model(attempt, job, weights, tokenizer, figures, card)
+        write_model(attempt, job.model, job.log_folder, weights, tokenizer, figures, card)
     return figures
 
 
@@ -73,44 +74,45 @@ def new_job(spec: dict[str, Any], process: Process) -> tuple[Job, Any]:
     skipped = ids_in(attempt, spec["removed"])
     shards, tokenizer_artifact = Artifact(spec["shards"]), Artifact(spec["tokenizer"])
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_artifact.folder("tokenizer"))
-    end = end_of(tokenizer, tokenizer_artifact.address.folder)
+    ids = special_ids(tokenizer, tokenizer_artifact.address.folder)
+    folders = {
+        role: Artifact(spec[role]).folder("weights") for role in ("model", "teacher") if spec.get(role)
+    }
+    objective = objective_of(config, ids, len(tokenizer), resources, folders.get("teacher"), process.device)
     rows, validation = (
         open_rows(
-            shards, split, config.row_tokens, end, skipped, packing=config.packing, vocabulary=len(tokenizer)
+            shards,
+            split,
+            config.row_tokens,
+            ids.end,
+            skipped,
+            packing=config.packing,
+            vocabulary=len(tokenizer),
+            frame=objective.frame,
         )
         for split in ("train", "validation")
     )
     order = training_order(config, rows)
-    packed = config.packing != "none"
-    model = new_causal_lm(
-        config,
-        len(tokenizer),
-        config.row_tokens,
-        end,
-        tokenizer.pad_token_id,
-        config.seed,
-        process.device,
-        attention_kernel(process.device, resources.compile, config.row_tokens, packed=packed),
+    model = model_of(
+        config, ids, len(tokenizer), process.device, compiled=resources.compile, start=folders.get("model")
     )
     check_model(model.config, len(tokenizer), config.row_tokens)
-    if packed:
+    if config.packing != "none":
         check_packable(model.config)
     left = totals_without(shards, skipped)
     return Job(
         model=model,
         layers=repeated_layers(model),
-        objective=OBJECTIVES.get(config.objective)(
-            tokenizer.pad_token_id, compiled=resources.compile, packed=packed, z_loss=config.z_loss
-        ),
+        objective=objective,
         rows=rows,
         validation=validation,
-        bytes_per_target=bytes_per_target(left["validation"]),
+        bytes_per_target=bytes_per_target(left["validation"]) if config.objective == "clm" else None,
         config=config,
         steps=config.max_steps,
         checkpoints=f"{attempt.base}/checkpoints",
         attempt=attempt.id,
         log_folder=live_folder(attempt),
-        flops_per_token=flops_per_token(model, config.row_tokens),
+        flops_per_token=flops_of(config, model),
         order=order,
     ), tokenizer
 

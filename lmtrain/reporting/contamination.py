@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtrain.labelled import texts_of
 from lmtrain.manifest import Artifact
 from lmtrain.removals.resolving import removed_ids
 from lmtrain.reporting import humanize
@@ -145,13 +146,11 @@ def _touched_set(
 
 
 def _texts_of_examples(labelled: Artifact, wanted: set[str]) -> dict[str, str]:
-    """Return texts of test examples by id: of a labelled set all columns that hold long texts, joined."""
+    """Return the texts of test examples by id, joined."""
     found = {}
     for table in labelled.tables("labelled", split="test"):
-        texts = [field.name for field in table.schema if str(field.type) == "large_string"]
-        few = table.filter(_is_among(wanted))
-        for row in few.select(["id", *texts]).to_pylist():
-            found[row["id"]] = "\n".join(row[name] for name in texts if row[name])
+        for row in table.filter(_is_among(wanted)).to_pylist():
+            found[row["id"]] = "\n".join(texts_of(row))
     return found
 
 

@@ -24,6 +24,7 @@ class Scored:
         system: `pretrained` or `random` for a fine-tuned model, `model` for a
             pretrained one, else the baseline's name.
         model: the artifact of the model; None for a baseline.
+        repetition: of the fine-tuning with another seed; 0 is the first.
     """
 
     artifact: Artifact
@@ -31,6 +32,7 @@ class Scored:
     dataset: str
     system: str
     model: Artifact | None
+    repetition: int = 0
 
 
 @dataclass
@@ -83,7 +85,12 @@ class Line:
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """The scores, each with its task, data set and system."""
+        """The scores, each with its task, data set and system; of several seeds the first one's."""
+        return [scored for scored in self.scored_with_every_seed if not scored.repetition]
+
+    @cached_property
+    def scored_with_every_seed(self) -> list[Scored]:
+        """The scores of every fine-tuning, whichever its seed."""
         models = {model.url: model for model in self["models"]}
         return [_scored(artifact, models) for artifact in self["scores"]]
 
@@ -98,10 +105,11 @@ def _scored(artifact: Artifact, models: dict[str, Artifact]) -> Scored:
         storage.join(artifact.root, given.url) for given in artifact.manifest.inputs if given.role == "system"
     ]
     model = (models.get(urls[0]) or Artifact(urls[0])) if urls else None
-    system = str(config["system"])
+    system, repetition = str(config["system"]), 0
     if model is not None and model.manifest.stage == "finetune":
         system = initial_of(model)
-    return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model)
+        repetition = int(model.manifest.config.get("repetition", 0))
+    return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model, repetition)
 
 
 def initial_of(model: Artifact) -> str:

@@ -166,13 +166,22 @@ def _source(config: dict[str, Any], section: str) -> dict[str, Any]:
 
 
 def _add_finetuning(whole: dict[str, Any], model: Artifact) -> None:
-    config = {key: value for key, value in model.manifest.config.items() if key != "initial"}
+    """Add a fine-tuning, as a recipe has it: both starts and all seeds are one."""
+    config = dict(model.manifest.config)
+    config.pop("initial", None)
+    repetition = config.pop("repetition", 0)
+    listed = whole.setdefault("finetune", {}).setdefault(str(model.stats.get("task", "classification")), [])
+    same = next((given for given in listed if given["name"] == config["name"]), None)
+    if same is not None:
+        same["seeds"] = max(same["seeds"], repetition + 1)
+        return
+    config["seeds"] = repetition + 1
+    if repetition:
+        config["seed"] -= repetition
     data = _labelled_name(model)
     if data is not None:
         config["data"] = data
-    listed = whole.setdefault("finetune", {}).setdefault(str(model.stats.get("task", "classification")), [])
-    if config not in listed:
-        listed.append(config)
+    listed.append(config)
 
 
 def _labelled_name(trained: Artifact) -> str | None:

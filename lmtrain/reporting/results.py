@@ -5,12 +5,14 @@ and for each comparison a sentence that says no more than its interval does.
 """
 
 import json
+import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from lmtrain.errors import StageError
+from lmtrain.labelled import KNOWN_BY, REFERENCE
 from lmtrain.manifest import Artifact
 from lmtrain.reporting import humanize
 from lmtrain.reporting.line import Line, Scored
@@ -18,12 +20,25 @@ from lmtrain.statistics import METRICS, Interval, paired_difference
 
 OURS = ("model", "pretrained")
 CONTROL = "random"
-TASK_ORDER = ("language_modeling", "classification", "summarization")
 TASK_TITLES = {
     "language_modeling": "Language modelling",
+    "masked_language_modeling": "Masked tokens",
     "classification": "Classification",
+    "multi_label": "Classification with several labels",
+    "token_classification": "Labels of words",
+    "question_answering": "Answers found in a text",
+    "generative_qa": "Answers in free words",
     "summarization": "Summarization",
+    "translation": "Translation",
+    "generation": "Responses",
+    "dialogue": "Dialogue",
+    "similarity": "Similarity of sentences",
+    "retrieval": "Retrieval",
+    "bias": "Expectations of gender",
 }
+"""What a page calls a task; tasks stand in this order."""
+
+TASK_ORDER = tuple(TASK_TITLES)
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,26 @@ class Compared:
         }[self.tone]
 
 
+@dataclass(frozen=True)
+class Seeds:
+    """The headline metric of one system over fine-tunings that differ in their seed alone.
+
+    Attributes:
+        system: as a page names it.
+        values: one of each training.
+    """
+
+    system: str
+    values: list[float]
+
+    @property
+    def told(self) -> str:
+        """Mean and standard deviation (of a sample) in words."""
+        mean, deviation = statistics.mean(self.values), statistics.stdev(self.values)
+        seeds = humanize.plural(len(self.values), "seed")
+        return f"{self.system}: {humanize.score(mean)} ± {humanize.score(deviation)} over {seeds}"
+
+
 @dataclass
 class Result:
     """All that is known about one data set.
@@ -117,6 +152,7 @@ class Result:
     Attributes:
         compared: the headline metric against every other system.
         bought: every metric against the same fine-tuning from random weights.
+        seeds: the headline metric over several trainings, where there were.
         incomparable: systems whose samples are not of the same examples.
     """
 
@@ -128,6 +164,7 @@ class Result:
     metrics: list[Metric] = field(default_factory=list)
     compared: list[Compared] = field(default_factory=list)
     bought: list[Compared] = field(default_factory=list)
+    seeds: list[Seeds] = field(default_factory=list)
     incomparable: list[str] = field(default_factory=list)
 
     @property
@@ -158,7 +195,10 @@ def results(line: Line) -> list[Result]:
         groups.setdefault((scored.task, scored.dataset), []).append(scored)
     order = {task: place for place, task in enumerate(TASK_ORDER)}
     keys = sorted(groups, key=lambda key: order.get(key[0], len(order)))
-    return [_result(groups[key]) for key in keys]
+    found = [_result(groups[key]) for key in keys]
+    for result in found:
+        result.seeds = _seeds(line, result)
+    return found
 
 
 def read_scores(scored: Scored) -> list[dict[str, Any]]:
@@ -191,6 +231,17 @@ def _result(group: list[Scored]) -> Result:
     if ours is not None and result.metrics:
         _compare(result, ours, [scored for scored in group if scored is not ours])
     return result
+
+
+def _seeds(line: Line, result: Result) -> list[Seeds]:
+    headline = result.headline
+    values: dict[str, list[float]] = {}
+    for scored in line.scored_with_every_seed:
+        if (scored.task, scored.dataset) == (result.task, result.dataset) and headline is not None:
+            for row in read_scores(scored):
+                if row["metric"] == headline.metric:
+                    values.setdefault(scored.system, []).append(row["value"])
+    return [Seeds(humanize.system_name(name), found) for name, found in values.items() if len(found) > 1]
 
 
 def _rank(scored: Scored) -> int:
@@ -298,13 +349,10 @@ class Predicted:
         return humanize.language_tag(self.text)
 
 
-COLUMNS = {"classification": ("text", "label"), "summarization": ("document", "summary")}
-
-
 def predicted(line: Line, result: Result) -> list[Predicted]:
     """Return a few test examples with every system's prediction, the same examples for all."""
     labelled = line.labelled_set(result.dataset)
-    if labelled is None or result.task not in COLUMNS:
+    if labelled is None or result.task not in KNOWN_BY:
         return []
     group = sorted(
         (s for s in line.scored if (s.task, s.dataset) == (result.task, result.dataset)), key=_rank
@@ -340,12 +388,10 @@ def _predictions(scored: Scored) -> dict[str, str]:
 
 
 def _examples(labelled: Any, result: Result, wanted: list[str]) -> dict[str, tuple[str, str]]:
-    text, target = COLUMNS[result.task]
-    found: dict[str, tuple[str, str]] = {}
-    for table in labelled.tables("labelled", split=result.split, columns=["id", text, target]):
-        for identifier, given, gold in zip(
-            *(table[c].to_pylist() for c in ("id", text, target)), strict=True
-        ):
-            if identifier in wanted:
-                found[identifier] = (given, gold)
-    return found
+    given, right = KNOWN_BY[result.task], REFERENCE[result.task]
+    return {
+        row["id"]: (given(row), right(row))
+        for table in labelled.tables("labelled", split=result.split)
+        for row in table.to_pylist()
+        if row["id"] in wanted
+    }

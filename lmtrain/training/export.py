@@ -11,7 +11,6 @@ from transformers.utils.logging import disable_progress_bar
 
 from lmtrain import storage
 from lmtrain.building import Attempt
-from lmtrain.training.job import Job
 
 
 def live_folder(attempt: Attempt) -> Path:
@@ -23,7 +22,8 @@ def live_folder(attempt: Attempt) -> Path:
 
 def write_model(
     attempt: Attempt,
-    job: Job,
+    model: Any,
+    log_folder: Path,
     weights: dict[str, Tensor],
     tokenizer: PreTrainedTokenizerBase,
     stats: dict[str, Any],
@@ -33,7 +33,8 @@ def write_model(
 
     Args:
         attempt: what the files belong to.
-        job: the finished training.
+        model: whose config the folder has.
+        log_folder: of the finished training.
         weights: the whole model's, by name.
         tokenizer: goes into the same folder.
         stats: figures for the manifest.
@@ -42,15 +43,14 @@ def write_model(
     disable_progress_bar()
     with attempt.shard("model") as output:
         folder = output.path("model")
-        model: Any = job.model
         model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
         tokenizer.save_pretrained(str(folder))
         (folder / "README.md").write_text(card, encoding="utf-8")
         output.add_folder("model", "weights")
-        for events in job.log_folder.glob("tensorboard/events*"):  # one, or none without TensorBoard
+        for events in log_folder.glob("tensorboard/events*"):  # one, or none without TensorBoard
             shutil.copy(events, output.path("tensorboard/events.out.tfevents.0"))  # without host and pid
             output.add_folder("tensorboard", "tensorboard")
-        shutil.copy(job.log_folder / "metrics.jsonl", output.path("metrics.jsonl"))
+        shutil.copy(log_folder / "metrics.jsonl", output.path("metrics.jsonl"))
         output.add("metrics.jsonl", "metrics")
         output.stats = stats
     shutil.rmtree(live_folder(attempt))

@@ -1,13 +1,12 @@
 """What is trained: the model, its rows, and the settings; and how a training ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from lmtrain.objectives.base import Batch, Objective
 from lmtrain.training.config import TrainingConfig
@@ -38,7 +37,7 @@ class Job:
     """What is trained, on what, and how.
 
     Attributes:
-        model: on its device, not yet sharded.
+        model: on its device, not yet sharded; it has `save_pretrained`, as Transformers' have.
         layers: its repeated blocks, each sharded and compiled by itself.
         objective: turns rows into a loss.
         rows: training rows.
@@ -49,11 +48,12 @@ class Job:
         checkpoints: URL of the folder of all attempts' checkpoints.
         attempt: names this attempt's own among them.
         log_folder: local folder for metrics that people can follow.
-        flops_per_token: of one forward and backward pass, for the utilization.
+        flops_per_token: of one forward and backward pass, for the utilization; None where that isn't told.
+        rate_shares: of the learning rate by the parameter's name, where it isn't 1.
         order: of the training rows; all of them epoch after epoch if there is none.
     """
 
-    model: PreTrainedModel
+    model: Any
     layers: list[nn.Module]
     objective: Objective
     rows: Rows
@@ -64,7 +64,8 @@ class Job:
     checkpoints: str
     attempt: str
     log_folder: Path
-    flops_per_token: float
+    flops_per_token: float | None
+    rate_shares: Mapping[str, float] | None = None
     order: DataOrder | None = None
 
 
@@ -83,11 +84,11 @@ class Trained(nn.Module):
     model's own forward pass (to never hold all logits) belongs inside.
     """
 
-    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+    def __init__(self, model: Any, objective: Objective) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the summed loss of a batch, in nats."""
-        return self.objective.loss(self.model, batch)
+        """Return each loss of a batch, summed, in nats, shape (losses,)."""
+        return self.objective.loss(self.model, batch).clone()  # FSDP hooks what is returned: no view

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lmtrain.objectives.base import IGNORED, Batch, Objective
+from lmtrain.objectives.base import IGNORED, Batch, Objective, TakesPartners
 from lmtrain.training.job import Rows
 from lmtrain.training.order import DataOrder, order_of, rank_slice
 from lmtrain.training.process import Process
@@ -22,12 +22,12 @@ class MicroBatch(NamedTuple):
 
     Attributes:
         tensors: what the objective made of the rows.
-        targets: to predict.
+        targets: of each loss.
         tokens: that are read: none where the batch only keeps other workers company, no padding.
     """
 
     tensors: Batch
-    targets: int
+    targets: list[int]
     tokens: int
 
 
@@ -121,10 +121,17 @@ class Loader:
         empty = not len(indices)
         if empty:
             epochs, indices = self.order.at(0, 1)
-        batch = self.objective.collate(self.rows.take(indices), indices, epochs, self.seed)
-        if empty:
-            batch["labels"] = torch.full_like(batch["labels"], IGNORED)
-        return MicroBatch(batch, self.objective.targets(batch), 0 if empty else _tokens(batch))
+        taken = indices
+        if isinstance(self.objective, TakesPartners):
+            partners = self.objective.partners(indices, epochs, self.seed, len(self.rows))
+            taken = np.concatenate([indices, partners])
+        batch = self.objective.collate(self.rows.take(taken), indices, epochs, self.seed)
+        targets = []
+        for name in self.objective.targets.values():
+            if empty:
+                batch[name] = torch.full_like(batch[name], IGNORED)
+            targets.append(int((batch[name] != IGNORED).sum()))
+        return MicroBatch(batch, targets, 0 if empty else _tokens(batch))
 
 
 def _tokens(batch: Batch) -> int:

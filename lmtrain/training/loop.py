@@ -41,6 +41,8 @@ from lmtrain.training.state import State, Window
 
 LOG_STEPS = 10
 
+BITS = "validation_bits_per_byte"
+
 
 class Trainer:
     """A training in one process. All processes call `run` together."""
@@ -64,7 +66,7 @@ class Trainer:
                 layer.compile()
         self.trained = Trained(job.model, job.objective)
         shard(self.trained, job.layers, resources, process)
-        self.optimizers = Optimizers(job.model, job.config)
+        self.optimizers = Optimizers(job.model, job.config, job.rate_shares)
         self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process, resources.checkpoints_kept)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None
         self.best = {name: value.detach().clone() for name, value in self._kept()}
@@ -108,9 +110,9 @@ class Trainer:
     def _advance(self) -> None:
         """Train on one global batch; look, tell and save where it is time to."""
         size = batch_size(self.state.step, self.job.steps, self.config)
-        total, targets = self._accumulate(size)
+        losses, targets = self._accumulate(size)
         with span("optimizer"):
-            stop, norm = self._update(total, targets, size)
+            stop, norm = self._update(losses, targets, size)
         self.state.step += 1
         self.state.row += size
         self.process.beat(self.state.step)
@@ -129,8 +131,11 @@ class Trainer:
             self.checkpoints.wait()
             raise CancelledError("stopped on request; run again to go on from here")
 
-    def _accumulate(self, size: int) -> tuple[Tensor, float]:
-        """Add up the gradients of one global batch; return this worker's summed loss and all targets."""
+    def _accumulate(self, size: int) -> tuple[Tensor, list[float]]:
+        """Add up the gradients of one global batch; return this worker's summed losses, all targets of each.
+
+        Several losses are added, each divided by the number of its own targets.
+        """
         begun = time.monotonic()
         with span("data"):
             batches = self.loader.take(self.state.row, size)
@@ -138,45 +143,47 @@ class Trainer:
         if self.state.step + 1 < self.job.steps:
             following = batch_size(self.state.step + 1, self.job.steps, self.config)
             self.loader.prepare(self.state.row + size, following)
-        targets = float(sum(batch.targets for batch in batches))
-        everywhere = max(1.0, self.process.sum([targets])[0])
+        targets = np.sum([batch.targets for batch in batches], axis=0, dtype=float)
+        everywhere = [max(1.0, count) for count in self.process.sum(targets.tolist())]
+        divisors = torch.tensor(everywhere, device=self.process.device)
         self.optimizers.zero_gradients()
-        total = torch.zeros((), dtype=torch.float64, device=self.process.device)
+        total = torch.zeros(len(everywhere), dtype=torch.float64, device=self.process.device)
         for index, batch in enumerate(batches):
             set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)
             key_dropout(self.config.seed, self.loader.first_row(self.state.row, size, index))
             with span("forward"), self.precision.autocast(self.process.device):
                 loss = self.trained(batch.tensors)
             with span("backward"):
-                (loss / everywhere).backward()
+                (loss / divisors.to(loss)).sum().backward()
             total += loss.detach()
-        self.window.targets += targets
+        self.window.targets = self.window.targets + targets
         self.window.tokens += sum(batch.tokens for batch in batches)
         return total, everywhere
 
-    def _update(self, total: Tensor, targets: float, size: int) -> tuple[bool, float]:
+    def _update(self, losses: Tensor, targets: list[float], size: int) -> tuple[bool, float]:
         """Clip and step; return whether a worker was asked to end, and the gradient's norm before clipping.
 
         Here a step waits for its GPU: whether loss and gradients are finite decides what comes next.
 
         Args:
-            total: loss, summed, of this worker.
-            targets: of all workers.
+            losses: summed, of this worker.
+            targets: of each loss, of all workers.
             size: rows of the batch.
         """
-        own = own_norm(self.optimizers.shards).to(total)
-        loss, own = torch.stack([total, own]).tolist()
-        self.window.loss += loss
+        own = own_norm(self.optimizers.shards).to(losses)
+        *read, norm_here = torch.cat([losses, own[None]]).tolist()
+        self.window.losses = self.window.losses + np.array(read)
+        loss = sum(one / count for one, count in zip(read, targets, strict=True))
         broken = not math.isfinite(loss)
         given = [0.0 if broken else loss, float(broken), float(self.process.terminated)]
-        summed, all_broken, stop = self.process.sum(given)
+        mean, all_broken, stop = self.process.sum(given)
         try:
             if all_broken:
                 raise FloatingPointError("the loss isn't finite")
-            norm = clip_gradients(self.optimizers.shards, own, self.config.max_grad_norm, self.process)
+            norm = clip_gradients(self.optimizers.shards, norm_here, self.config.max_grad_norm, self.process)
         except FloatingPointError as error:
             raise self._diverged(str(error), broken, bool(all_broken), size) from error
-        if not self._is_left_out(summed / targets):
+        if not self._is_left_out(mean):
             self.optimizers.step(rate_share(self.state.step, self.job.steps, self.config))
         return stop > 0, norm
 
@@ -217,28 +224,30 @@ class Trainer:
         asked = float(stop or (leads and self.process.cancelled()))
         due = now - self.unsaved_since > self.resources.checkpoint_seconds
         save = float(leads and due and not self.checkpoints.is_writing)
-        given = [window.loss, window.targets, window.tokens, window.waited, self.waits.seconds, asked, save]
-        loss, targets, tokens, waited, communicated, asked, save = self.process.sum(given)
+        given = [window.tokens, window.waited, self.waits.seconds, asked, save]
+        tokens, waited, communicated, asked, save = self.process.sum(given)
+        losses = self._means(window.losses, window.targets)
         self.waits.seconds = 0.0
         seconds = now - window.began
         rate = tokens / seconds
         self.state.tokens += int(tokens)
         self.state.seconds += seconds
         values = {
-            "loss": loss / max(1.0, targets),
+            **self._named("loss", losses),
             "learning_rate": self.config.learning_rate
             * rate_share(self.state.step - 1, self.job.steps, self.config),
             "grad_norm": norm,
             "tokens_per_second": rate,
-            "mfu": rate * self.job.flops_per_token / (self.precision.peak_flops * self.process.world),
             "loading_share": waited / self.process.world / seconds,
             "memory_gb": _peak_memory(self.process.device) / 1e9,
             "seconds": self.state.seconds,
         }
+        if self.job.flops_per_token is not None:
+            values["mfu"] = rate * self.job.flops_per_token / (self.precision.peak_flops * self.process.world)
         if self.process.device.type == "cpu":  # a GPU's waits aren't seen from here
             values["communication_share"] = communicated / self.process.world / seconds
         if self.job.bytes_per_target and not self.z_loss:
-            values["bits_per_byte"] = values["loss"] / math.log(2) / self.job.bytes_per_target
+            values["bits_per_byte"] = losses[0] / math.log(2) / self.job.bytes_per_target
         self._log(values)
         self._tell_progress()
         self.window = Window()
@@ -260,24 +269,38 @@ class Trainer:
         self.job.model.eval()
         rows, objective = self.job.validation, self.job.objective
         loader = Loader(rows, objective, 0, self.resources.micro_batch_size, self.process)
-        loss, targets = 0.0, 0.0
+        losses, targets = np.zeros(len(objective.targets)), np.zeros(len(objective.targets))
         for batch in loader.take(0, min(len(rows), self.config.max_eval_rows)):
             with self.precision.autocast(self.process.device):
-                loss += float(self.trained(batch.tensors))
+                losses += np.array(self.trained(batch.tensors).tolist())
             targets += batch.targets
         loader.close()
-        loss, targets = self.process.sum([loss, targets])
-        mean = loss / max(1.0, targets)
-        values = {"validation_loss": mean}
+        means = self._means(losses, targets)
+        values = self._named("validation_loss", means)
         if self.job.bytes_per_target:
-            values["validation_bits_per_byte"] = mean / math.log(2) / self.job.bytes_per_target
+            values[BITS] = means[0] / math.log(2) / self.job.bytes_per_target
         self._log(values)
         self.job.model.train()
-        return self._is_time_to_stop(mean)
+        return self._is_time_to_stop(values["validation_loss"], values.get(BITS, math.inf))
 
-    def _is_time_to_stop(self, loss: float) -> bool:
-        self.state.last_loss = loss
+    def _means(self, losses: np.ndarray, targets: np.ndarray) -> list[float]:
+        """Return each loss for each of its targets, over all workers; all must call."""
+        summed = self.process.sum([*losses.tolist(), *targets.tolist()])
+        return [
+            loss / max(1.0, count)
+            for loss, count in zip(summed[: len(losses)], summed[len(losses) :], strict=True)
+        ]
+
+    def _named(self, name: str, losses: list[float]) -> dict[str, float]:
+        """Return the sum of losses under a name, and where there are several each under its own, too."""
+        each = zip(self.job.objective.targets, losses, strict=True)
+        several = {f"{name}_{one}": loss for one, loss in each} if len(losses) > 1 else {}
+        return {name: sum(losses), **several}
+
+    def _is_time_to_stop(self, loss: float, bits: float) -> bool:
+        self.state.last_loss, self.state.last_bits = loss, bits
         if loss < self.state.best_loss:
+            self.state.best_bits = bits
             self.state.best_loss, self.state.best_step, self.state.stale_looks = loss, self.state.step, 0
             if self.keeps_best:
                 for name, value in self._weights().items():
@@ -351,8 +374,8 @@ class Trainer:
             figures["best_step"] = self.state.best_step
             figures["stopped_early"] = self.state.step < self.job.steps
             if self.job.bytes_per_target:
-                bits = loss / math.log(2)
-                figures["validation_bits_per_byte"] = round(bits / self.job.bytes_per_target, 4)
+                bits = self.state.best_bits if self.keeps_best else self.state.last_bits
+                figures[BITS] = round(bits, 4)
         return figures
 
 

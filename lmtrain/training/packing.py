@@ -9,23 +9,26 @@ no trace: the rows are those of shards without them.
     concatenate   all slots of a source joined and cut every T: only the last row is padded
     best_fit      documents stay whole where they fit into a row (`lmtrain.training.best_fit`)
     none          a document a row, or a piece of a long one: rows of different lengths
+
+Objectives that look at both sides of a token ask for framed pieces
+(`lmtrain.objectives.packed.Frame`), which are packed by best_fit or none.
 """
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from lmtrain.errors import CorruptArtifactError
-from lmtrain.objectives.packed import PADDING, PackedBatch, PackedRow
+from lmtrain.modeling.fitting import Packing
+from lmtrain.objectives.packed import PADDING, Frame, PackedBatch, PackedRow
 from lmtrain.training.best_fit import plan_of
 from lmtrain.training.order import BucketedOrder
 from lmtrain.training.shards import Segments, SourceTokens
 
-__all__ = ["PADDING", "PackedBatch", "PackedRow", "PackedRows", "Packing"]
-
-Packing = Literal["concatenate", "best_fit", "none"]
+__all__ = ["PADDING", "Frame", "PackedBatch", "PackedRow", "PackedRows", "Packing"]
 
 PAD_MULTIPLE = 64
 """Rows of different lengths are padded to a multiple of this: a compiled model meets few shapes."""
@@ -150,6 +153,7 @@ class PackedRows:
     Attributes:
         sources: their names, sorted, of those that have shards.
         first_row: number of each source's first row, and of all rows at the end, shape (sources + 1,).
+        first_document: number of each source's first document, and of all at the end.
         lengths: slots of each row, shape (rows,), where rows aren't packed; else None.
     """
 
@@ -161,6 +165,7 @@ class PackedRows:
         skipped: Set[str] = frozenset(),
         packing: Packing = "concatenate",
         vocabulary: int | None = None,
+        frame: Frame | None = None,
     ) -> None:
         """Open shards.
 
@@ -171,15 +176,21 @@ class PackedRows:
             skipped: ids of documents that are left out.
             packing: how rows are made of documents.
             vocabulary: ids that a model has; rows with others are refused. None: not looked at.
+            frame: of the pieces of documents, of which a full one fills a row; None to learn what follows.
+                Pieces aren't cut, so they can't be concatenated.
 
         Raises:
             CorruptArtifactError: a file isn't a whole Arrow stream.
+            RecipeError: the shards lack a column that the frame asks for; names it.
         """
+        assert frame is None or (packing != "concatenate" and row_tokens == frame.full)
         self.row_tokens = row_tokens
+        self.frame = frame
         self.packing: Packing = packing
         self.vocabulary = vocabulary
         self.sources = [source for source, paths in sorted(paths_by_source.items()) if paths]
-        self.tokens = [SourceTokens(paths_by_source[source], end, skipped) for source in self.sources]
+        self.tokens = [SourceTokens(paths_by_source[source], end, skipped, frame) for source in self.sources]
+        self.first_document = np.cumsum([0, *map(len, self.tokens)])
         self.layouts: list[_Layout] = [_LAYOUTS[packing](one.slots, row_tokens) for one in self.tokens]
         self.first_row = np.cumsum([0, *(layout.rows for layout in self.layouts)])
         own = [layout.lengths for layout in self.layouts if layout.lengths is not None]
@@ -195,9 +206,16 @@ class PackedRows:
             CorruptArtifactError: a row holds an id that the vocabulary lacks.
         """
         shape = (len(indices), self._width(indices))
-        batch = PackedBatch(*(np.empty(shape, dtype=np.int64) for _ in range(3)))
+        inputs, targets, document = (np.empty(shape, dtype=np.int64) for _ in range(3))
+        batch = PackedBatch(inputs, targets, document)
+        if self.frame is not None:
+            starts = {name: np.zeros(shape, dtype=bool) for name in self.frame.starts}
+            batch = replace(batch, starts=starts, first_document=np.empty(len(indices), dtype=np.int64))
         for source, places, segments in self._segments(indices):
             largest = self.tokens[source].fill(segments, places, batch)
+            if batch.first_document is not None:
+                opening = segments.document[np.searchsorted(segments.row, np.arange(len(places)))]
+                batch.first_document[places] = self.first_document[source] + opening
             if self.vocabulary is not None and largest >= self.vocabulary:
                 raise CorruptArtifactError(
                     f"the shards of source {self.sources[source]} hold token {largest}, but the vocabulary "
@@ -236,7 +254,8 @@ class PackedRows:
         found: dict[str, Sequence[int]] = {}
         for tokens, layout, first in zip(self.tokens, self.layouts, self.first_row.tolist(), strict=False):
             for identity, document in tokens.numbers(ids):
-                rows = layout.rows_of(document) if tokens.slots[document] > 1 else ()
+                has_tokens = self.frame is not None or tokens.slots[document] > 1
+                rows = layout.rows_of(document) if has_tokens else ()
                 found[identity] = [first + row for row in rows]
         return found
 

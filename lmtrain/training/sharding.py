@@ -8,7 +8,7 @@ every group. With one worker nothing is sharded and nothing is communicated.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,12 +83,14 @@ class Shard:
         parameter: the parameter, a distributed tensor where it is sharded.
         local: this worker's part, sharing the parameter's memory.
         embeds: whether it holds a vector for each token or position.
+        rate_share: of the learning rate, with which it is trained.
     """
 
     name: str
     parameter: nn.Parameter
     local: Tensor
     embeds: bool = False
+    rate_share: float = 1.0
 
     @property
     def gradient(self) -> Tensor | None:
@@ -132,14 +134,21 @@ class Shard:
         )
 
 
-def local_shards(model: nn.Module) -> Iterator[Shard]:
-    """Yield the trainable parameters as this worker holds them, in the model's order."""
+def local_shards(model: nn.Module, rate_shares: Mapping[str, float] | None = None) -> Iterator[Shard]:
+    """Yield the trainable parameters as this worker holds them, in the model's order.
+
+    Args:
+        model: sharded, or whole.
+        rate_shares: of the learning rate, by the parameter's name; 1 for those that aren't named.
+    """
+    shares = rate_shares or {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             data = parameter.data
             local = data.to_local() if isinstance(data, DTensor) else data
             embeds = isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Embedding)
-            yield Shard(name.replace("_orig_mod.", ""), parameter, local, embeds)
+            known = name.replace("_orig_mod.", "")
+            yield Shard(known, parameter, local, embeds, shares.get(known, 1.0))
 
 
 def own_norm(shards: list[Shard]) -> Tensor:

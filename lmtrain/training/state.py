@@ -4,13 +4,16 @@ import math
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+
 
 @dataclass
 class Window:
     """What is added up on this worker since it was last told."""
 
-    loss: float = 0.0
-    targets: float = 0.0
+    losses: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    """Summed, and the targets of each, shape (losses,)."""
+    targets: np.ndarray = field(default_factory=lambda: np.zeros(1))
     tokens: float = 0.0
     waited: float = 0.0
     """Seconds in which the training waited for rows."""
@@ -27,6 +30,9 @@ class State:
     last_loss: float = math.inf
     best_loss: float = math.inf
     best_step: int = 0
+    last_bits: float = math.inf
+    best_bits: float = math.inf
+    """Bits per byte of the last look and of the best one."""
     stale_looks: int = 0
     tokens: int = 0
     seconds: float = 0.0

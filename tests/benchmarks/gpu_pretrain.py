@@ -28,7 +28,8 @@ import transformers
 from transformers import GPT2Config, LlamaConfig, PretrainedConfig
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import attention_kernel, parameter_count, repeated_layers
+from lmtrain.modeling.build import attention_kernel, parameter_count
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.objectives.packed import PackedBatch
 from lmtrain.training.config import TrainingConfig

@@ -14,7 +14,8 @@ import transformers
 from quality_data import end_of, stream
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import attention_kernel, repeated_layers
+from lmtrain.modeling.build import attention_kernel
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.config import TrainingConfig
 from lmtrain.training.job import Job

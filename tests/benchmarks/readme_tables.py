@@ -2,24 +2,61 @@
 
 In: a README, in which `<!-- figures: NAME -->` and `<!-- end of figures -->`
 stand around each table, and `results/NAME.json`. Out: the README with the
-tables as the files have them. `cost` is reckoned from the files of others; where
-a file isn't there yet, the table says how it is made.
+tables as the files have them. `cost` is reckoned from the files of others; what fits
+what comes from `lmtrain.modeling.fitting`; where a file isn't there yet, the table
+says how it is made.
 """
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cost import cost_table
 from figures import RESULTS
 
+from lmtrain.modeling import fitting
+from lmtrain.modeling.sizes import DECODERS, ENCODER_DECODERS, ENCODERS
+
 PROJECT = Path(__file__).parents[2]
-READMES = tuple(PROJECT / place / "README.md" for place in (".", "lmtrain/curation", "lmtrain/training"))
+PLACES = ("", "lmtrain/curation", "lmtrain/modeling", "lmtrain/training")
+READMES = tuple(PROJECT / place / "README.md" for place in PLACES)
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 RECKONED = {"cost": (cost_table, ("growth", "curation"))}
 """Tables that are made of several files."""
+
+
+def objectives_by_family() -> str:
+    """Return which objective trains which family, and how its rows are made."""
+    return _by_family(
+        list(fitting.OBJECTIVES), lambda name, family: family in fitting.OBJECTIVES[name].families, _rows_of
+    )
+
+
+def tasks_by_family() -> str:
+    """Return for which task a model of which family can be fine-tuned."""
+    return _by_family(list(fitting.TASKS), lambda name, family: family in fitting.TASKS[name].families)
+
+
+def _by_family(
+    names: list[str], fits: Callable[[str, str], bool], more: Callable[[str], str] | None = None
+) -> str:
+    heads = [*(name.replace("_", " ") for name in names), *(["rows"] if more else [])]
+    lines = [f"| family | {' | '.join(heads)} |", "|---|" + ":-:|" * len(heads)]
+    for family in (*ENCODERS, *DECODERS, *ENCODER_DECODERS):
+        cells = ["✓" if fits(name, family) else "" for name in names] + ([more(family)] if more else [])
+        lines.append(f"| {family} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows_of(family: str) -> str:
+    return "one document" if family in fitting.UNPACKED else "packed"
+
+
+LISTED = {"objectives": objectives_by_family, "tasks-by-family": tasks_by_family}
+"""Tables that come from no measurement."""
 
 
 def with_tables(readme: str, results: Path = RESULTS) -> str:
@@ -28,6 +65,8 @@ def with_tables(readme: str, results: Path = RESULTS) -> str:
 
 
 def _figures(results: Path, name: str) -> str:
+    if name in LISTED:
+        return LISTED[name]()
     make, names = RECKONED.get(name, (None, (name,)))
     missing = [needed for needed in names if not (results / f"{needed}.json").exists()]
     if missing:

@@ -11,12 +11,13 @@ from training_side import Case, Side, of_standard_streams
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import attention_kernel, repeated_layers
+from lmtrain.modeling.build import attention_kernel
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.clm import CausalLM
+from lmtrain.objectives.packed import PackedRow
 from lmtrain.training.config import TrainingConfig
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer
-from lmtrain.training.packing import PackedRow
 from lmtrain.training.process import Process
 
 

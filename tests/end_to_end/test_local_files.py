@@ -37,7 +37,7 @@ def test_the_line_ends_with_a_report_of_both_languages(own_line):
     assert set(one(line.root, "documents").stats["by_language"]) >= {"en", "zh"}
     kinds = Counter(manifest.kind for manifest in manifests(line.root).values())
     assert kinds["model"] == 1
-    assert kinds["scores"] == 3, "the model's and two baselines'"
+    assert kinds["scores"] == 4, "the model's, its bias's and two baselines'"
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, precision_score, recall_score
 from tiny_line import CONTEXT
 from transformers import AutoModelForSequenceClassification
 
@@ -13,7 +13,7 @@ from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import load
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import metric_from_statistics
+from lmtrain.statistics import TASK_METRICS, metric_from_statistics
 from lmtrain.watch import SilentWatch
 
 
@@ -24,11 +24,10 @@ def context(language="en"):
 
 def scores(gold, predicted):
     classes = sorted({*gold, *predicted})
-    statistics = classification.statistics_of_predictions(predicted, gold, classes)
-    return {
-        name: metric_from_statistics(name, statistics)
-        for name in ("accuracy", "f1_macro", "f1_micro", "f1_weighted")
-    }
+    statistics = classification.statistics_of_predictions(
+        [*map(list, predicted)], [*map(list, gold)], classes
+    )
+    return {name: metric_from_statistics(name, statistics) for name in TASK_METRICS["classification"]}
 
 
 def test_f1_of_a_small_case_by_hand():
@@ -46,16 +45,23 @@ def test_every_average_is_that_of_scikit_learn(seed):
     random = np.random.default_rng(seed)
     gold = random.choice(["a", "b", "c", "d"], 80, p=[0.7, 0.2, 0.08, 0.02]).tolist()
     predicted = random.choice(["a", "b", "c", "x"], 80, p=[0.8, 0.1, 0.05, 0.05]).tolist()
-    found = scores(gold, predicted)
+    found, macro = scores(gold, predicted), {"average": "macro", "zero_division": 0}
     assert found["accuracy"] == pytest.approx(accuracy_score(gold, predicted))
     for average in ("macro", "micro", "weighted"):
         expected = f1_score(gold, predicted, average=average, zero_division=0)
         assert found[f"f1_{average}"] == pytest.approx(expected)
+    assert found["precision_macro"] == pytest.approx(precision_score(gold, predicted, **macro))
+    assert found["recall_macro"] == pytest.approx(recall_score(gold, predicted, **macro))
+    assert found["mcc"] == pytest.approx(matthews_corrcoef(gold, predicted))
     assert len({round(found[name], 6) for name in ("f1_macro", "f1_micro", "f1_weighted")}) == 3
 
 
 def rows(texts_and_labels, repeats=6):
-    return [{"text": text, "label": label} for _ in range(repeats) for text, label in texts_and_labels]
+    return [
+        {"text": text, "text_pair": None, "label": label}
+        for _ in range(repeats)
+        for text, label in texts_and_labels
+    ]
 
 
 def test_majority_says_the_most_frequent_training_label(english):
@@ -85,11 +91,13 @@ def test_a_model_predicts_the_names_of_its_folder_whatever_else_is_in_the_batch(
     folder = Artifact(line.classifier(["left", "right", "middle"])).folder("weights")
     loaded = load(AutoModelForSequenceClassification, folder, torch.device("cpu"))
     texts = [text[: 3 + 5 * (index % 7)] for index, text in enumerate(line.texts)]
-    together = classification.predict(loaded, texts, context())
-    alone = [classification.predict(loaded, [text], context())[0] for text in texts]
+    examples = [{"text": text} for text in texts]
+    together = classification.predict(loaded, examples, context())
+    alone = [classification.predict(loaded, [example], context())[0] for example in examples]
     assert together == alone
-    assert set(together) <= {"left", "right", "middle"}
-    assert len(set(together)) > 1
+    found = {label for [label] in together}
+    assert found <= {"left", "right", "middle"}
+    assert len(found) > 1
 
 
 def test_long_texts_are_cut_to_the_length_of_the_training(english):
@@ -97,15 +105,23 @@ def test_long_texts_are_cut_to_the_length_of_the_training(english):
     loaded = load(AutoModelForSequenceClassification, folder, torch.device("cpu"))
     long = "the cat looks over the wall " * 30
     cut = loaded.tokenizer.decode(loaded.encode([long])[0][:CONTEXT])
-    assert classification.predict(loaded, [long], context()) == classification.predict(
-        loaded, [cut], context()
-    )
+    whole, short = (classification.predict(loaded, [{"text": text}], context()) for text in (long, cut))
+    assert whole == short
 
 
 def test_an_empty_text_has_a_prediction_too(english):
     folder = Artifact(english.classifier(["left", "right"])).folder("weights")
     loaded = load(AutoModelForSequenceClassification, folder, torch.device("cpu"))
-    assert classification.predict(loaded, ["", "cat"], context())[0] in {"left", "right"}
+    [[label], _] = classification.predict(loaded, [{"text": ""}, {"text": "cat"}], context())
+    assert label in {"left", "right"}
+
+
+def test_several_labels_are_scored_one_by_one():
+    """Gold {a} {a b} {} said {a} {b} {c}: right a and b once each."""
+    predicted, gold = [["a"], ["b"], ["c"]], [["a"], ["a", "b"], []]
+    statistics = classification.statistics_of_predictions(predicted, gold, ["a", "b", "c"])
+    assert metric_from_statistics("f1_micro", statistics) == pytest.approx(2 * 2 / (3 + 3))
+    assert metric_from_statistics("f1_macro", statistics) == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
 def test_weights_that_are_not_safetensors_are_refused(english, tmp_path):

@@ -60,10 +60,10 @@ def test_labelled_examples_are_of_one_split(english):
     ]
     labelled = Artifact(english.labelled("classification", rows, "splits"))
     for split in splits:
-        examples = labelled_examples(labelled, "classification", split)
+        examples = labelled_examples(labelled, split)
         assert len(examples) == 4
-        assert all(example.text.startswith(split) for example in examples)
-        assert [example.id for example in examples] == by_hash([example.id for example in examples])
+        assert all(example["text"].startswith(split) for example in examples)
+        assert [example["id"] for example in examples] == by_hash([example["id"] for example in examples])
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(english, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tiny_line import CONTEXT, LONG
 
 from lmtrain import schemas, storage
 from lmtrain.config import Resources
@@ -11,7 +12,8 @@ from lmtrain.evaluation.comparison import compare, read_samples
 from lmtrain.evaluation.config import BASELINES, EvaluateConfig
 from lmtrain.evaluation.stage import BASELINE_SCORERS, MODELS, build
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import METRICS, metric_from_statistics, metrics_of, statistics_of
+from lmtrain.modeling.fitting import TASKS as FITS
+from lmtrain.statistics import METRICS, TASK_METRICS, metric_from_statistics, metrics_of, statistics_of
 from lmtrain.watch import SilentWatch
 
 RESOURCES = Resources(workers=1)
@@ -33,19 +35,53 @@ def rows_of(url):
     return json.loads(scores.open(scores.files("scores")[0]).read_text(encoding="utf-8"))
 
 
+def rows_for(task, texts):
+    """Examples of a task made of texts."""
+    labels = ["a", "b", "c"]
+    made = {
+        "classification": lambda text, n: {"text": text, "label": labels[n % 3]},
+        "multi_label": lambda text, n: {"text": text, "labels": labels[: n % 3]},
+        "token_classification": lambda text, n: {
+            "tokens": list(text[:6].replace(" ", "_")),
+            "tags": ["B-X", "I-X", "O", "B-Y", "O", "O"],
+        },
+        "question_answering": lambda text, n: {
+            "context": text,
+            "question": text[:5],
+            "answers": [text[:4]] if n % 3 else [],
+            "answer_starts": [0] if n % 3 else [],
+        },
+        "generative_qa": lambda text, n: {"context": text, "question": text[:5], "answers": [text[:4]]},
+        "summarization": lambda text, n: {"document": text, "summary": text[:20]},
+        "translation": lambda text, n: {"source_text": text, "target_text": text[::-1]},
+        "generation": lambda text, n: {"prompt": text[:9], "response": text[9:]},
+        "dialogue": lambda text, n: {
+            "messages": [{"role": "user", "content": text[:9]}, {"role": "assistant", "content": text[9:]}]
+        },
+        "similarity": lambda text, n: {"sentence1": text, "sentence2": text[n % 7 :], "score": float(n % 6)},
+        "retrieval": lambda text, n: {"query": text[:9], "passage": text},
+    }[task]
+    return [made(text, number) for number, text in enumerate(texts)]
+
+
+def settings_for(task):
+    if FITS[task].head == "text":
+        return {"max_length": LONG, "max_target_length": 8}
+    return {"max_length": CONTEXT, **({"stride": 4} if task == "question_answering" else {})}
+
+
 def data_and_model(line, task):
-    if task == "language_modeling":
+    if task in ("language_modeling", "bias"):
         return line.shards_url, line.language_model()
-    if task == "classification":
-        rows = [{"text": text, "label": ["a", "b", "c"][index % 3]} for index, text in enumerate(line.texts)]
-        return line.labelled(task, rows, "labels"), line.classifier(["a", "b", "c"])
-    rows = [{"document": text, "summary": text[:20]} for text in line.texts]
-    return line.labelled(task, rows, "summaries"), line.summarizer()
+    if task == "masked_language_modeling":
+        return line.shards_url, line.masked_language_model()
+    rows = rows_for(task, line.texts)
+    return line.labelled(task, rows, task), line.tuned(task, rows, **settings_for(task))
 
 
 def test_every_task_has_its_scorers():
     assert set(MODELS) == set(BASELINES)
-    assert set(BASELINE_SCORERS) == {name for names in BASELINES.values() for name in names}
+    assert {task: tuple(scorers) for task, scorers in BASELINE_SCORERS.items()} == BASELINES
 
 
 @pytest.mark.parametrize("task", MODELS)
@@ -93,9 +129,9 @@ def test_a_baseline_is_a_system_without_a_model(english):
     assert (row["system"], row["model_digest"]) == ("xz", None)
 
 
-def test_xz_has_no_perplexity_because_it_has_no_tokens(english):
+def test_xz_has_no_perplexity_of_tokens_because_it_has_none(english):
     rows = rows_of(score(english, english.shards_url, "language_modeling", "xz"))
-    assert [row["metric"] for row in rows] == ["bits_per_byte"]
+    assert [row["metric"] for row in rows] == ["bits_per_byte", "word_perplexity"]
 
 
 def test_a_language_model_shows_what_it_writes(line):
@@ -207,4 +243,5 @@ def test_progress_counts_to_its_end(english):
 
 
 def test_every_metric_belongs_to_a_task_that_is_scored():
-    assert {metric.task for metric in METRICS.values()} == set(MODELS)
+    assert set(TASK_METRICS) == set(MODELS)
+    assert {name for names in TASK_METRICS.values() for name in names} == set(METRICS)

@@ -32,7 +32,9 @@ CHINESE = [
 
 def value(metric, pairs, language):
     predictions, references = zip(*pairs, strict=True)
-    return metric_from_statistics(metric, statistics_of_texts(predictions, references, language))
+    return metric_from_statistics(
+        metric, statistics_of_texts(predictions, [[one] for one in references], language)
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,19 @@ def test_bleu_and_chrf_are_those_of_sacrebleu(pairs, language, tokenizer):
     chrf = CHRF().corpus_score(predictions, [references])
     assert value("bleu", pairs, language) == pytest.approx(bleu.score, abs=1e-9)
     assert value("chrf", pairs, language) == pytest.approx(chrf.score, abs=1e-9)
+
+
+def test_rouge_lsum_goes_by_sentences():
+    """The sentences of one are those of the other in another order: each is found whole."""
+    one, other = "The cat sat. A dog ran off.", "A dog ran off. The cat sat."
+    assert value("rougeLsum", [(one, other)], "en") == pytest.approx(1.0)
+    assert value("rougeL", [(one, other)], "en") < 0.8
+    assert value("rougeLsum", [("今天下雨。我们看书。", "我们看书。今天下雨。")], "zh") == pytest.approx(1.0)
+
+
+def test_of_several_references_answers_count_the_best():
+    statistics = statistics_of_texts(["the cat"], [["a dog", "cat"]], "en")
+    assert metric_from_statistics("exact_match", statistics) == 1.0
 
 
 @pytest.mark.parametrize("name", ["rouge1", "rouge2", "rougeL"])

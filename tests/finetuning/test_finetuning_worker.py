@@ -44,7 +44,7 @@ def by_a_word(line):
 
 
 def classification(**settings):
-    given = {"learning_rates": [1e-5, 3e-3], "num_train_epochs": 20, "train_batch_size": 4, "eval_steps": 10}
+    given = {"learning_rates": [1e-6, 1e-2], "num_train_epochs": 20, "train_batch_size": 4, "eval_steps": 10}
     return ClassificationConfig(
         name="word", data="x", max_length=CONTEXT, precision="fp32", **{**given, **settings}
     )
@@ -53,7 +53,7 @@ def classification(**settings):
 @pytest.mark.parametrize("initial", ["pretrained", "random"])
 def test_of_the_rates_the_one_that_learns_is_kept(line, tuned, initial):
     figures, folder = tuned(classification(initial=initial), by_a_word(line))
-    assert figures["learning_rate"] == 3e-3
+    assert figures["learning_rate"] == 1e-2
     model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     right = 0
@@ -88,3 +88,35 @@ def test_summaries_are_learned(line, tuned):
     figures, folder = tuned(config, rows)
     assert figures["validation_loss"] < math.log(len(line.tokenizer)) - 1, "well below chance"
     assert "summarization" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_lora_learns_by_few_weights_and_leaves_a_model_like_any_other(line, tuned):
+    config = classification(lora_rank=4, learning_rates=[1e-2], early_stopping_patience=None)
+    whole, _ = tuned(classification(learning_rates=[3e-3], num_train_epochs=1), by_a_word(line))
+    figures, folder = tuned(config, by_a_word(line))
+    assert figures["trained_parameters"] < 0.5 * whole["trained_parameters"]
+    assert figures["parameters"] == whole["parameters"] == whole["trained_parameters"]
+    model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+    assert not [name for name, _ in model.named_parameters() if "lora" in name]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = [
+        model.config.id2label[int(model(**tokenizer(row["text"], return_tensors="pt")).logits.argmax())]
+        for row in by_a_word(line)
+    ]
+    assert sum(a == row["label"] for a, row in zip(found, by_a_word(line), strict=True)) > 0.7 * len(found)
+
+
+def test_lora_goes_with_adamw_alone():
+    with pytest.raises(ValueError, match="LoRA is trained by adamw, not by muon"):
+        classification(lora_rank=4, optimizer="muon")
+    with pytest.raises(ValueError, match="either lora_rank or layer_rate_decay"):
+        classification(lora_rank=4, layer_rate_decay=0.9)
+
+
+def test_a_recipe_s_seeds_become_trainings_from_both_starts():
+    trainings = classification(seed=5, seeds=2).trainings()
+    assert [(one.initial, one.seed, one.repetition) for one in trainings] == [
+        ("pretrained", 5, 0), ("pretrained", 6, 1), ("random", 5, 0), ("random", 6, 1),
+    ]  # fmt: skip
+    assert [one.label({}) for one in trainings][:2] == ["word-pretrained", "word-pretrained-1"]
+    assert classification(seed=5).trainings()[0] == trainings[0]

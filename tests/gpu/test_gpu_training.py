@@ -11,14 +11,15 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import attention_kernel, repeated_layers
+from lmtrain.modeling.build import attention_kernel
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.base import Batch
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.objectives.cross_entropy import chunked_cross_entropy, summed_cross_entropy
+from lmtrain.objectives.packed import PackedRow
 from lmtrain.training.config import TrainingConfig
 from lmtrain.training.job import Job
 from lmtrain.training.loop import Trainer, whole_weights
-from lmtrain.training.packing import PackedRow
 from lmtrain.training.process import Process
 from lmtrain.training.recomputing import recompute
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import new_causal_lm, repeated_layers
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.pretraining.config import PretrainConfig
-from lmtrain.pretraining.estimating import END, PAD, _batch, estimate
+from lmtrain.pretraining.estimating import IDS, _batch, estimate
+from lmtrain.pretraining.making import model_of
 from lmtrain.training.devices import this_gpu
 from lmtrain.training.job import Trained
 from lmtrain.training.optimizers import Optimizers
@@ -21,6 +22,7 @@ CONFIG = PretrainConfig(
     optimizer="adamw", precision="bf16",
 )  # fmt: skip
 VOCABULARY = 32_000
+RESOURCES = Resources(workers=1, micro_batch_size=8)
 
 
 def taken(how: str) -> int:
@@ -29,10 +31,10 @@ def taken(how: str) -> int:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    model = new_causal_lm(CONFIG, VOCABULARY, CONFIG.row_tokens, END, PAD, 0, device)
+    model = model_of(CONFIG, IDS, VOCABULARY, device, compiled=False)
     recompute(repeated_layers(model), how)
-    trained, optimizers = Trained(model, CausalLM(PAD)), Optimizers(model, CONFIG)
-    batch = {name: value.to(device) for name, value in _batch(CONFIG, 8).items()}
+    trained, optimizers = Trained(model, CausalLM(IDS.pad)), Optimizers(model, CONFIG)
+    batch = {name: value.to(device) for name, value in _batch(CONFIG, VOCABULARY, RESOURCES, 8).items()}
     for _ in range(2):
         optimizers.zero_gradients()
         for _ in range(2):
@@ -46,6 +48,6 @@ def taken(how: str) -> int:
 
 @pytest.mark.parametrize("how", ["none", "selective", "full"])
 def test_a_step_takes_what_was_estimated(how):
-    found = estimate(CONFIG, VOCABULARY, Resources(workers=1, micro_batch_size=8), this_gpu(1e12), 0.4)
+    found = estimate(CONFIG, VOCABULARY, RESOURCES, this_gpu(1e12), 0.4)
     choice = next(choice for choice in found.choices if choice.recompute == how)
     assert choice.device_bytes == pytest.approx(taken(how), rel=0.1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from lmtrain.building import Attempt, Built, ShardResult, build_once
 from lmtrain.config import Resources
@@ -174,7 +175,7 @@ def test_a_labelled_file_says_what_is_wrong_with_each_line(root, tmp_path):
     ]
     bad = [
         ({"label": "好", "split": "test"}, "missing_text"),
-        ({"text": "   ", "label": "好", "split": "test"}, "empty"),
+        ({"text": "   ", "label": "好", "split": "test"}, "empty_text"),
         ({"text": "a", "split": "test"}, "missing_label"),
         ({"text": "b", "label": 1.5, "split": "test"}, "missing_label"),
         ({"text": "c", "label": " ", "split": "test"}, "empty_label"),
@@ -224,8 +225,7 @@ def test_summaries_from_a_table(root, tmp_path):
         root,
         task="summarization",
         urls=[str(tmp_path / "a.parquet")],
-        text_column="body",
-        target_column="tl",
+        columns={"document": "body", "summary": "tl"},
         split_column="part",
     )
     check_laws(labelled)
@@ -272,7 +272,7 @@ def test_a_set_that_cannot_be_used_is_told_in_one_line(root, tmp_path, values, m
     ],
 )
 def test_files_that_do_not_go_together_are_refused(options, message):
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises((RecipeError, ValidationError), match=message):
         list_labelled_files(LabelledFiles(**{"alias": "mine", "task": "classification", **options}))
 
 

@@ -2,38 +2,55 @@
 
 import pytest
 import torch
+from tiny_models import CPU, VOCABULARY, causal_lm, tiny_config, tiny_model
 
-from lmtrain.modeling.build import (
-    attention_kernel,
-    new_causal_lm,
-    parameter_count,
-    repeated_layers,
-    task_model,
-)
+from lmtrain.modeling.build import attention_kernel, parameter_count, task_model
 from lmtrain.modeling.config import ModelConfig
+from lmtrain.modeling.layers import repeated_layers
+from lmtrain.modeling.sizes import DECODERS, ENCODER_DECODERS, ENCODERS, SIZES
 from lmtrain.registry import ARCHITECTURES
 
-CPU = torch.device("cpu")
-SHAPE = ModelConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
+FAMILIES = (*ENCODERS, *DECODERS, *ENCODER_DECODERS)
+SHAPE = ModelConfig(
+    architecture="llama",
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES.names())
-def test_the_estimate_of_weights_is_their_number(architecture):
-    shape = SHAPE.model_copy(update={"architecture": architecture})
-    model = new_causal_lm(shape, 100, 16, 0, 1, 0, CPU)
-    assert model.config.model_type == architecture
-    assert shape.parameters(100) == parameter_count(model)
+def test_every_family_can_be_made_in_every_size():
+    assert set(ARCHITECTURES.names()) == set(FAMILIES) == set(SIZES)
+    for family, sizes in SIZES.items():
+        assert set(sizes) == {"tiny", "small", "base", "large"}
+        for size in sizes:
+            assert ModelConfig(architecture=family, size=size).shape.hidden_size == sizes[size].hidden_size
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_estimate_of_weights_is_near_their_number(family):
+    wide = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024, "num_hidden_layers": 3}
+    model = tiny_model(family, **wide)
+    told = tiny_config(family, **wide).parameters(VOCABULARY)
+    assert told == pytest.approx(parameter_count(model), rel=0.05)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_layer_is_a_block_of_its_own(family):
+    layers = 1 if family == "albert" else 4 if family in ENCODER_DECODERS else 2
+    assert len(repeated_layers(tiny_model(family))) == layers
 
 
 def test_the_same_seed_gives_the_same_weights():
-    one, two, other = (new_causal_lm(SHAPE, 100, 16, 0, 1, seed, CPU).state_dict() for seed in (3, 3, 4))
+    one, two, other = (causal_lm(SHAPE, 100, 16, seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("initial", ["pretrained", "random"])
 def test_a_task_model_starts_from_the_folder_or_from_its_shape_alone(tmp_path, initial):
-    pretrained = new_causal_lm(SHAPE, 100, 16, 0, 1, 0, CPU)
+    pretrained = causal_lm(SHAPE, 100, 16)
     pretrained.save_pretrained(tmp_path)
     labels = {0: "a", 1: "b", 2: "c"}
     model = task_model(tmp_path, "classification", initial, 5, CPU, num_labels=3, id2label=labels)

@@ -5,8 +5,9 @@ import torch
 from torch._dynamo import config as dynamo
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from lmtrain.modeling.build import attention_kernel, repeated_layers
+from lmtrain.modeling.build import attention_kernel
 from lmtrain.modeling.isolation import isolating
+from lmtrain.modeling.layers import repeated_layers
 
 VOCABULARY, TOKENS = 40, 256
 SHAPE = {

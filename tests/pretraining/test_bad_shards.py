@@ -15,7 +15,8 @@ from lmtrain.building import Attempt, Built
 from lmtrain.config import Resources
 from lmtrain.errors import CorruptArtifactError, LmtrainError, RecipeError, StageError
 from lmtrain.manifest import Address, Artifact, FileRecord
-from lmtrain.pretraining.checks import check_checkpoint, check_inputs, check_model, end_of
+from lmtrain.modeling.special_ids import special_ids
+from lmtrain.pretraining.checks import check_checkpoint, check_inputs, check_model
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.work import pretrained
 from lmtrain.pretraining.worker import train
@@ -214,11 +215,11 @@ def test_a_tokenizer_without_an_end_or_separator_is_refused(lines):
     tokenizer = lines["en"].tokenizer
 
     class Without:
-        eos_token_id = sep_token_id = None
+        cls_token_id = bos_token_id = eos_token_id = sep_token_id = None
 
-    assert end_of(tokenizer, "folder") == tokenizer.eos_token_id
+    assert special_ids(tokenizer, "folder").end == tokenizer.eos_token_id
     with pytest.raises(StageError, match="the tokenizer folder has neither an end token nor a separator"):
-        end_of(Without(), "folder")
+        special_ids(Without(), "folder")
 
 
 def test_a_source_that_is_not_there_is_refused_before_workers_are_launched(own_line):

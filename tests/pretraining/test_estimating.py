@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from tiny_models import causal_lm
 from torch.utils.flop_counter import FlopCounterMode
 
 from lmtrain.cli import main
 from lmtrain.config import Resources
-from lmtrain.modeling.build import new_causal_lm
 from lmtrain.pretraining import estimating
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.pretraining.estimating import estimate
@@ -75,7 +75,7 @@ def test_hours_are_tokens_by_operations_and_recomputing_all_takes_a_third_more_a
 
 def test_operations_of_a_token_are_those_that_are_counted():
     config = SMALL.model_copy(update={"num_key_value_heads": 1, "intermediate_size": 160})
-    model = new_causal_lm(config, 512, 64, 0, 1, 0, torch.device("cpu"), "eager")
+    model = causal_lm(config, 512, 64, attention="eager")
     ids = torch.zeros(2, 64, dtype=torch.long)
     with FlopCounterMode(display=False) as forward:
         model(ids, use_cache=False)

@@ -176,8 +176,8 @@ def test_examples_fall_under_a_list_by_id_by_text_and_by_their_document(own_line
     assert removed == {"e001", "e002"}
     assert [row["id"] for row in read_examples(labelled, "train", removed)][:2] == ["e000", "e003"]
     for split in ("train", "validation", "test"):
-        ids = {one.id for one in labelled_examples(labelled, "classification", split, removed)}
-        everyone = {one.id for one in labelled_examples(labelled, "classification", split)}
+        ids = {one["id"] for one in labelled_examples(labelled, split, removed)}
+        everyone = {one["id"] for one in labelled_examples(labelled, split)}
         assert ids == everyone - removed
     assert removed_ids([], labelled) == frozenset()
 

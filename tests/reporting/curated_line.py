@@ -73,7 +73,7 @@ def recipe(folder: Path) -> dict[str, Any]:
                 for alias in ALIASES.values()
             ]
         },
-        "label": {"files": [exam | {"target_column": "label", "split_column": "split"}]},
+        "label": {"files": [exam | {"split_column": "split"}]},
         "curate": {
             "preset": "none",
             "thresholds": {"min_words": 8, "drop_policy_lines": 1},

@@ -334,7 +334,7 @@ def _model(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dic
 def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
     config = node.config.model_dump()
     task, system = config["task"], config["system"]
-    if task != "language_modeling" and system == "model":
+    if task not in ("language_modeling", "bias") and system == "model":
         system = "random" if node.inputs["system"][0].label.endswith("-random") else "pretrained"
     random = _random(node)
     table = samples_of(task, system, random, effects, chinese)
@@ -342,7 +342,7 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
     output.add("samples.parquet", "samples", rows=table.num_rows)
     rows = []
     for metric in statistics.metrics_of(task):
-        if system == "xz" and metric.name != "bits_per_byte":
+        if system == "xz" and metric.name == "perplexity":
             continue
         value, low, high = statistics.bootstrap_interval(
             metric.name, statistics.statistics_of(table), table["group"].to_pylist(), 300, 0

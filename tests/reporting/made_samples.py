@@ -30,7 +30,9 @@ def samples_of(task: str, system: str, random: np.random.Generator, effects: dic
         if task == "language_modeling":
             size = 400.0
             bits = BITS[system] + 0.25 * hardness[number] + random.normal(0, 0.05)
-            values = [bits * math.log(2) * size, size / 3.38, size]
+            values = [bits * math.log(2) * size, size / 3.38, size, size / 6]
+        elif task == "bias":
+            values = [float(random.random() < 0.6), 1.0]
         elif task == "classification":
             gold = number % len(labels)
             right = RIGHT[system] > 0.35 + hardness[number] * 0.25 + random.normal(0, 0.2)
@@ -42,7 +44,7 @@ def samples_of(task: str, system: str, random: np.random.Generator, effects: dic
             rouge = float(np.clip(OVERLAP[system] + 0.1 * hardness[number] + random.normal(0, 0.05), 0, 1))
             matched = [round(9 * rouge), round(8 * rouge**2), round(7 * rouge**3), round(6 * rouge**4)]
             chrf = [x for n in range(1, 7) for x in (40 - n, 41 - n, (40 - n) * rouge)]
-            values = [1, 9, 10, *matched, 9, 8, 7, 6, *chrf, rouge, rouge**2, rouge]
+            values = [1, 9, 10, *matched, 9, 8, 7, 6, *chrf, rouge, rouge**2, rouge, rouge, 0, rouge]
             prediction = f"Return {system} indices."
         row = {"example_id": f"test-{number}", "group": f"g{number // 4}", "prediction": prediction}
         rows.append(row | {"statistics": [float(value) for value in values]})

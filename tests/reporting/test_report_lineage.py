@@ -56,7 +56,7 @@ def test_the_graph_draws_each_artifact_once_and_the_scores_of_a_set_together(eng
     boxes = lineage.boxes(Line.open(english), "quickstart")
     kinds = [box.kind for box in boxes]
     assert kinds.count("model") == 5
-    assert kinds.count("scores") == 3
+    assert kinds.count("scores") == 4
     assert kinds[-1] == "report"
     drawn = [box.key for box in boxes]
     assert all(drawn.index(need) < drawn.index(box.key) for box in boxes for need in box.needs)

@@ -24,12 +24,14 @@ def test_language_modelling_comes_first_and_each_set_has_its_systems(line):
         ("language_modeling", "python-english"),
         ("classification", "package"),
         ("summarization", "summary"),
+        ("bias", "occupations"),
     ]
     systems = [[row.system for row in result.headline.rows] for result in found]
     assert systems == [
         ["model", "bigram", "xz"],
         ["pretrained", "random", "majority", "tfidf"],
         ["pretrained", "random", "first_sentence"],
+        ["model"],
     ]
 
 

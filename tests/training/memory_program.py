@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import repeated_layers
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.objectives.packed import PackedRow
 from lmtrain.training.config import TrainingConfig

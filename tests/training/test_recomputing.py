@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lmtrain.modeling.build import repeated_layers
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.training.recomputing import recompute
 
 

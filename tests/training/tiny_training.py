@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmtrain.config import Resources
-from lmtrain.modeling.build import repeated_layers
+from lmtrain.modeling.layers import repeated_layers
 from lmtrain.objectives.base import Batch
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.config import TrainingConfig

@@ -148,7 +148,7 @@ def exported(folder: Path, process: Process) -> None:
     logits = logits_of(made, tokens)
     weights = whole_weights(made.job.model)
     if process.leads:
-        write_model(attempt, made.job, weights, NoTokenizer(), {}, "")
+        write_model(attempt, made.job.model, made.job.log_folder, weights, NoTokenizer(), {}, "")
         torch.save({"tokens": tokens, "logits": logits}, folder / "logits.pt")
 
 

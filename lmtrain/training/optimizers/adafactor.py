@@ -75,7 +75,7 @@ class Adafactor:
         sizes = self._summed([update.square().sum().reshape(1) for update in updates])
         for (one, _), update, size in zip(moved, updates, sizes, strict=True):
             mean = size / one.shard.parameter.numel()
-            rate = self.rate * share
+            rate = self.rate * share * one.shard.rate_share
             one.shard.local.mul_(1 - rate * one.shard.decay(self.config))
             update.mul_(rate / (mean.sqrt() / LARGEST_UPDATE).clamp(min=1.0))
             one.shard.local.sub_(update.view_as(one.shard.local))

@@ -13,11 +13,14 @@ class AdamW:
     def __init__(self, shards: list[Shard], config: TrainingConfig, rate: float) -> None:
         self.shards = shards
         self.rate = rate
-        by_decay: dict[float, list[Tensor]] = {}
+        alike: dict[tuple[float, float], list[Tensor]] = {}
         for one in shards:
-            by_decay.setdefault(one.decay(config), []).append(one.local)
+            alike.setdefault((one.decay(config), one.rate_share), []).append(one.local)
         self.optimizer = torch.optim.AdamW(
-            [{"params": parts, "weight_decay": decay} for decay, parts in by_decay.items()],
+            [
+                {"params": parts, "weight_decay": decay, "rate_share": share}
+                for (decay, share), parts in alike.items()
+            ],
             lr=rate,
             betas=(config.adam_beta1, config.adam_beta2),
             fused=True,
@@ -32,7 +35,7 @@ class AdamW:
     def step(self, share: float) -> None:
         """Update the parameters with `share` of the peak rate."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * share
+            group["lr"] = self.rate * share * group["rate_share"]
         for one in self.shards:
             one.local.grad = one.gradient
         self.optimizer.step()

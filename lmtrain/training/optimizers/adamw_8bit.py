@@ -52,13 +52,13 @@ class AdamW8bit:
     def step(self, share: float) -> None:
         """Update the parameters with `share` of the peak rate."""
         self.steps += 1
-        rate, decays = self.rate * share, (self.config.adam_beta1, self.config.adam_beta2)
-        first, second = decays
+        decays = first, second = self.config.adam_beta1, self.config.adam_beta2
         seen = [1 - decay ** self.steps.double() for decay in decays]  # tensors: a GPU isn't waited for
         for one in self.moments:
             gradient = one.shard.gradient
             if gradient is None or not gradient.numel():
                 continue
+            rate = self.rate * share * one.shard.rate_share
             local, gradient = one.shard.local.flatten(1), gradient.flatten(1)
             mean = one.mean.values(local.dtype).lerp_(gradient, 1 - first)
             root = one.root.values(local.dtype).square_().mul_(second)

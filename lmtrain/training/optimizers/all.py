@@ -1,5 +1,6 @@
 """Which parameters go to which optimizer. In: a sharded model and its config. Out: one thing that steps."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -28,8 +29,10 @@ class Optimizer(Protocol):
 class Optimizers:
     """All that moves a model's weights."""
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
-        self.shards = list(local_shards(model))
+    def __init__(
+        self, model: nn.Module, config: TrainingConfig, rate_shares: Mapping[str, float] | None = None
+    ) -> None:
+        self.shards = list(local_shards(model, rate_shares))
         self.parts = _parts(self.shards, config)
 
     @torch.no_grad()

@@ -68,8 +68,8 @@ class Muon:
         """Update the matrices with `share` of the peak rate."""
         gradients = self._gather()
         updates = self._orthogonalized(gradients)
-        rate = self.rate * share
         for matrix, update in self._scatter(updates):
+            rate = self.rate * share * matrix.shard.rate_share
             rows, columns = matrix.shard.parameter.shape
             local = matrix.shard.local
             local.mul_(1 - rate * self.weight_decay)
