@@ -21,7 +21,7 @@ from lmtrain.display import describe
 from lmtrain.errors import CancelledError, CorruptArtifactError, LmtrainError, RecipeError
 from lmtrain.graph import Node, Planned, build, cluster_session, needed
 from lmtrain.manifest import Artifact, is_hit
-from lmtrain.model_verbs import compare, generate, manifest_url, predict
+from lmtrain.model_verbs import compare, export, generate, manifest_url, predict
 from lmtrain.planning import look, plan_table, prepare
 from lmtrain.recipe import load_recipe
 from lmtrain.removals.config import ROLE as REMOVALS
@@ -149,6 +149,7 @@ main.add_command(profile)
 main.add_command(generate)
 main.add_command(predict)
 main.add_command(compare)
+main.add_command(export)
 
 
 @main.command()

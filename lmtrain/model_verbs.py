@@ -1,4 +1,4 @@
-"""`lmtrain generate`, `predict` and `compare`: models at work, and side by side. None makes an artifact."""
+"""`lmtrain generate`, `predict`, `compare`, `export`: models at work, side by side and handed over."""
 
 import json
 import sys
@@ -139,3 +139,17 @@ def compare(scores: str, other: str, samples: int, seed: int) -> None:
         found = comparison.compare(*urls, metric, samples, seed)
         told = "" if found.low <= 0 <= found.high else "  chance doesn't explain it"
         click.echo(f"  {metric:<20} {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]{told}")
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+def export(model: str, folder: Path) -> None:
+    """Write a model as a Hugging Face folder, whose card has its data, scores with intervals, and recipe.
+
+    MODEL is the path or URL of a model's manifest.json or its folder. The scores are those that lie under the
+    same root.
+    """
+    handover = import_module("lmtrain.handover")
+    rows = handover.hand_over(Artifact(manifest_url(model)), folder)
+    click.echo(f"model: {folder} ({len(rows)} scores in its card)")

@@ -177,6 +177,7 @@ class Line:
                 pq.write_table(pa.Table.from_pylist(chosen, LABELLED[task]), output.path(name))
                 output.add(name, "labelled", rows=len(chosen), split=split)
                 output.stats.setdefault("by_split", {})[split] = {"documents": len(chosen)}
+            output.stats["by_license"] = {"": {"documents": len(rows)}}
 
         config = LabelConfig(files=LabelledFiles(alias=alias, task=task, urls=["x"]), listing="0")
         return artifact(config, {}, self.root, write)

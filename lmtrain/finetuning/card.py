@@ -25,6 +25,7 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
     """Return the card as Markdown with the metadata that the Hugging Face hub reads."""
     counts = {split: row["documents"] for split, row in labelled.stats["by_split"].items()}
     told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    licenses = ", ".join(name for name in sorted(labelled.stats["by_license"]) if name)
     ended = "stopped by its own validation" if figures["stopped_early"] else "ended"
     start = "a pretrained model" if config.initial == "pretrained" else "random weights"
     lines = [
@@ -41,6 +42,7 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
         "",
         f"- examples: {told}",
         f"- labelled set: {labelled.address.folder}",
+        f"- licences of the examples: {licenses or 'none is told'}",
         "",
         "## Training",
         "",
