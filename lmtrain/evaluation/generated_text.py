@@ -54,7 +54,8 @@ def statistics_of_texts(
 
     Args:
         predictions: what was written.
-        references: what is right, one or several for each; for BLEU, chrF and ROUGE the first counts.
+        references: what is right, one or several for each: BLEU takes n-grams of any and the length of
+            the nearest, as Papineni et al. (2002) do; of all others the best counts.
         language: of the texts.
     """
     rouge = RougeScorer([*ROUGE_COLUMNS], tokenizer=WordsAndCharacters(language), split_summaries=False)
@@ -62,22 +63,29 @@ def statistics_of_texts(
     rows = np.zeros((len(predictions), TEXT_STATISTICS))
     for row, (prediction, known) in enumerate(zip(predictions, references, strict=True)):
         # ROUGE-Lsum goes by lines: each sentence on its own, as Chinese ones have no spaces to split at.
-        lined = ["\n".join(sentences(text, language)) for text in (known[0], prediction)]
-        f_measures = rouge.score(*lined)
+        *targets, ours = ["\n".join(sentences(text, language)) for text in (*known, prediction)]
+        f_measures = rouge.score_multi(targets, ours)
+        streams = [[one] for one in known]
         rows[row] = [
             1,
-            *bleu._extract_corpus_statistics([prediction], [[known[0]]])[0],
-            *chrf._extract_corpus_statistics([prediction], [[known[0]]])[0],
+            *bleu._extract_corpus_statistics([prediction], streams)[0],
+            *chrf._extract_corpus_statistics([prediction], streams)[0],
             *(f_measures[name].fmeasure for name in ROUGE_COLUMNS),
             *answer_scores(prediction, known, language),
         ]
     return rows
 
 
-def signatures_of_texts(language: str) -> dict[str, str]:
-    """Return how each metric of generated text is computed; for BLEU and chrF sacrebleu's own signature."""
+def signatures_of_texts(references: Sequence[Sequence[str]], language: str) -> dict[str, str]:
+    """Return how each metric of generated text is computed; for BLEU and chrF sacrebleu's own signature.
+
+    Args:
+        references: of each text.
+        language: of the texts.
+    """
     bleu, chrf = _bleu(language), CHRF()
-    bleu.num_refs = chrf.num_refs = 1
+    counts = {len(known) for known in references}
+    bleu.num_refs = chrf.num_refs = counts.pop() if len(counts) == 1 else VARYING
     rouge = f"tok:words+characters|stem:no|version:{metadata.version('rouge-score')}"
     rules = f"rules:{'cmrc2018' if language in BY_CHARACTERS else 'squad'}"
     return {
@@ -88,6 +96,10 @@ def signatures_of_texts(language: str) -> dict[str, str]:
         "f1": rules,
         "exact_match": rules,
     }
+
+
+VARYING = -1
+"""How sacrebleu says that texts have different numbers of references."""
 
 
 def _bleu(language: str) -> BLEU:

@@ -128,7 +128,7 @@ def _scored(
 ) -> Scored:
     language = context.config.target_language or context.config.tokens_of
     references = [PROMPTS[context.config.task].targets(example) for example in examples]
-    signatures = signatures_of_texts(language)
+    signatures = signatures_of_texts(references, language)
     return scored_examples(
         examples,
         texts,

@@ -63,6 +63,24 @@ def test_rouge_lsum_goes_by_sentences():
     assert value("rougeLsum", [("今天下雨。我们看书。", "我们看书。今天下雨。")], "zh") == pytest.approx(1.0)
 
 
+def test_bleu_and_chrf_of_several_references_are_those_of_sacrebleu():
+    predictions = ["hello there general kenobi", "on our way to ankh morpork"]
+    references = [["hello there general kenobi", "hello there !"], ["goodbye ankh morpork", "ankh morpork"]]
+    statistics = statistics_of_texts(predictions, references, "en")
+    streams = [list(stream) for stream in zip(*references, strict=True)]
+    bleu = BLEU().corpus_score(predictions, streams).score
+    assert bleu == pytest.approx(39.76353643835252, abs=1e-9), "what its README says"
+    assert metric_from_statistics("bleu", statistics) == pytest.approx(bleu, abs=1e-9)
+    chrf = CHRF().corpus_score(predictions, streams).score
+    assert metric_from_statistics("chrf", statistics) == pytest.approx(chrf, abs=1e-9)
+
+
+def test_of_several_references_rouge_counts_the_best():
+    statistics = statistics_of_texts(["今天下雨"], [["昨天晴", "今天下雨"]], "zh")
+    assert metric_from_statistics("rouge1", statistics) == 1.0
+    assert metric_from_statistics("rougeLsum", statistics) == 1.0
+
+
 def test_of_several_references_answers_count_the_best():
     statistics = statistics_of_texts(["the cat"], [["a dog", "cat"]], "en")
     assert metric_from_statistics("exact_match", statistics) == 1.0
@@ -119,7 +137,10 @@ def test_korean_rouge_counts_syllables_and_japanese_characters():
 
 
 def test_bleu_names_its_tokenizer():
-    assert "tok:13a" in signatures_of_texts("en")["bleu"]
-    assert "tok:zh" in signatures_of_texts("zh")["bleu"]
-    assert "tok:char" in signatures_of_texts("ko")["bleu"]
-    assert "nrefs:1" in signatures_of_texts("zh")["chrf"]
+    once = [["a"], ["b"]]
+    assert "tok:13a" in signatures_of_texts(once, "en")["bleu"]
+    assert "tok:zh" in signatures_of_texts(once, "zh")["bleu"]
+    assert "tok:char" in signatures_of_texts(once, "ko")["bleu"]
+    assert "nrefs:1" in signatures_of_texts(once, "zh")["chrf"]
+    assert "nrefs:2" in signatures_of_texts([["a", "b"], ["c", "d"]], "zh")["bleu"]
+    assert "nrefs:var" in signatures_of_texts([["a", "b"], ["c"]], "zh")["bleu"]
