@@ -134,6 +134,8 @@ def nodes_of(recipe: Recipe) -> list[Node]:
             scores = _scores(recipe, task, documents.label, shards, [model], removals)
             if _language(recipe) in PROBED_LANGUAGES:
                 scores += _scores(recipe, "bias", "occupations", shards, [model], removals)
+        if recipe.tokenize.canaries.repetitions:
+            scores += _scores(recipe, "memorization", "canaries", line["shards"][0], [model], removals)
     assert model is not None, "a recipe begins with documents or with a model"
     tuned: list[Node] = []
     for config in recipe.finetune.all():
@@ -211,7 +213,7 @@ def _tokenize(recipe: Recipe) -> TokenizeSection:
     there = recipe.model.path or recipe.teacher.path
     if not there or recipe.tokenize.existing:
         return recipe.tokenize
-    starts = {name: getattr(recipe.tokenize, name) for name in ("shard_tokens", *STARTS)}
+    starts = {name: getattr(recipe.tokenize, name) for name in ("shard_tokens", *STARTS, "canaries")}
     return TokenizeSection(existing=there, **starts)
 
 

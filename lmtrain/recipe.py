@@ -19,7 +19,7 @@ from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestSection, LabelSection
 from lmtrain.modeling.fitting import OBJECTIVES, TASKS
-from lmtrain.pretraining.config import PretrainConfig
+from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
 
@@ -124,6 +124,19 @@ class Recipe(Config):
             raise ValueError(
                 f"tokenize.special_tokens: pretrain.objective {config.objective} needs those of "
                 f"{' or '.join(fits.special_tokens)}, not {own}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _canaries_are_asked_for(self) -> "Recipe":
+        if not self.tokenize.canaries.repetitions:
+            return self
+        if not self.ingest.sources:
+            raise ValueError("tokenize.canaries: without ingest there is no text to put them into")
+        if language_modeling_task(self.pretrain) != "language_modeling":
+            raise ValueError(
+                "tokenize.canaries: exposure is measured on causal language models, which pretrain.objective "
+                f"{self.pretrain.objective} doesn't make of {self.pretrain.architecture}"
             )
         return self
 

@@ -21,6 +21,7 @@ The statistics of one example, by task:
                         ROUGE-Lsum, exact match, and F1 of the words
     similarity          1; of the system's score and the true one: both, their product, their squares;
                         the same of their ranks
+    memorization        for each number of repetitions (`canaries.TIMES`, behind 0): exposure, 1
     retrieval           1, 1 / rank of the passage, whether it is the first, among 5, among 10
 """
 
@@ -31,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from lmtrain.canaries import TIMES
 from lmtrain.errors import RecipeError, StageError
 
 Array = np.ndarray
@@ -51,6 +53,8 @@ TEXT_STATISTICS = CHRF_COLUMNS.stop + len(ROUGE_COLUMNS) + 2
 PAIR_COLUMNS = slice(1, 6)
 RANK_COLUMNS = slice(6, 11)
 RECALL_DEPTHS = (1, 5, 10)
+EXPOSURES = {f"exposure_{times}": times for times in (0, *TIMES)}
+"""Metrics of canaries by how often these stand in the training text."""
 
 DRAWS_AT_ONCE = 4_000_000
 """Groups drawn in one block of resamples: bounds the memory of the bootstrap to some tens of MB."""
@@ -94,6 +98,17 @@ def _masked_accuracy(sums: Array) -> Array:
 
 def _first_by_second(sums: Array) -> Array:
     return sums[..., 0] / sums[..., 1]
+
+
+def _mean_exposure(places: list[int]) -> Callable[[Array], Array]:
+    """Return the mean exposure of the canaries of some numbers of repetitions, by their places."""
+
+    def mean(sums: Array) -> Array:
+        bits = sums[..., [2 * place for place in places]].sum(-1)
+        count = sums[..., [2 * place + 1 for place in places]].sum(-1)
+        return np.divide(bits, count, out=np.zeros_like(bits), where=count > 0)
+
+    return mean
 
 
 def _by_class(sums: Array) -> tuple[Array, Array, Array]:
@@ -254,6 +269,7 @@ TASK_METRICS: dict[str, tuple[str, ...]] = {
     "dialogue": _TEXT_METRICS,
     "similarity": ("spearman", "pearson"),
     "bias": ("stereotype_share",),
+    "memorization": ("exposure", *EXPOSURES),
     "retrieval": ("mrr", *(f"recall_at_{depth}" for depth in RECALL_DEPTHS)),
 }  # fmt: skip
 """The metrics of each task, the headline's first."""
@@ -292,6 +308,11 @@ METRICS: dict[str, Metric] = {
         Metric("spearman", _correlation(RANK_COLUMNS), True, 1.0, "Spearman's correlation"),
         Metric("pearson", _correlation(PAIR_COLUMNS), True, 1.0, "Pearson's correlation"),
         Metric("stereotype_share", _first_by_second, False, 1.0, "Share of stereotypes"),
+        Metric("exposure", _mean_exposure([*range(1, len(EXPOSURES))]), False, None, "Exposure in bits"),
+        *(
+            Metric(name, _mean_exposure([place]), False, None, f"Exposure after {times} times, in bits")
+            for place, (name, times) in enumerate(EXPOSURES.items())
+        ),
         Metric("mrr", _mean_of(1), True, 1.0, "Mean reciprocal rank"),
         *(
             Metric(f"recall_at_{depth}", _mean_of(2 + place), True, 1.0, f"Recall at {depth}")

@@ -113,6 +113,11 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
 def decoder_nats(loaded: Loaded, asked: Sequence[Pair], context: Context) -> np.ndarray:
     """Return the nats of both sentences of each pair, shape (pairs, 2)."""
     texts = [text for pair in asked for text in (pair.expected, pair.other)]
+    return causal_nats(loaded, texts, context).reshape(-1, 2)
+
+
+def causal_nats(loaded: Loaded, texts: Sequence[str], context: Context) -> np.ndarray:
+    """Return the nats of each text, its end included, shape (texts,)."""
     tokens = [np.array(row) for row in loaded.encode(texts, add_special_tokens=False)]
     longest = max(map(len, tokens)) + 1
     fits = min(longest, getattr(loaded.model.config, "max_position_embeddings", longest))
@@ -124,7 +129,7 @@ def decoder_nats(loaded: Loaded, asked: Sequence[Pair], context: Context) -> np.
         context=fits,
         stride=max(1, fits // 2),
         threads=context.threads,
-    ).reshape(-1, 2)
+    )
 
 
 def encoder_nats(loaded: Loaded, asked: Sequence[Pair], context: Context) -> np.ndarray:

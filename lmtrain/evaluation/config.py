@@ -9,7 +9,7 @@ from lmtrain.config import Config, StageConfig
 Task = Literal[
     "language_modeling", "masked_language_modeling", "classification", "multi_label", "token_classification",
     "question_answering", "generative_qa", "summarization", "translation", "generation", "dialogue",
-    "similarity", "retrieval", "bias",
+    "similarity", "retrieval", "bias", "memorization",
 ]  # fmt: skip
 
 BASELINES: dict[str, tuple[str, ...]] = {
@@ -27,6 +27,7 @@ BASELINES: dict[str, tuple[str, ...]] = {
     "similarity": ("tfidf_cosine",),
     "retrieval": ("tfidf_cosine",),
     "bias": (),
+    "memorization": (),
 }
 """The systems that every task is compared with."""
 

@@ -23,6 +23,7 @@ from lmtrain.evaluation import (
     classification,
     language_modeling,
     masked_language_modeling,
+    memorization,
     question_answering,
     text_to_text,
     token_classification,
@@ -51,6 +52,7 @@ MODELS: dict[str, Callable[[Artifact, Artifact, Context], Scored]] = {
     "similarity": vectors.score_model,
     "retrieval": vectors.score_model,
     "bias": bias.score_model,
+    "memorization": memorization.score_model,
 }
 """How a model is scored, by task."""
 
@@ -72,6 +74,7 @@ BASELINE_SCORERS: dict[str, dict[str, Callable[[Artifact, Context], Scored]]] = 
     "similarity": {"tfidf_cosine": vectors.score_tfidf_cosine},
     "retrieval": {"tfidf_cosine": vectors.score_tfidf_cosine},
     "bias": {},
+    "memorization": {},
 }
 """How each baseline of `config.BASELINES` is scored, by task."""
 
@@ -141,13 +144,14 @@ def _score(
         "samples": len(scored.ids),
         "groups": len(set(scored.groups)),
         **scored.stats,
+        **_guarantee(system),
         "seconds_scoring": round(time.monotonic() - started, 2),
     }
 
 
 def _rows(scored: Scored, config: EvaluateConfig, system: Artifact | None) -> list[dict[str, Any]]:
     """Return a row for each metric, the headline's first."""
-    rows = []
+    rows, guarantee = [], _guarantee(system)
     for metric in (metric.name for metric in metrics_of(config.task)):
         if metric not in scored.signatures:
             continue
@@ -167,9 +171,16 @@ def _rows(scored: Scored, config: EvaluateConfig, system: Artifact | None) -> li
                 **_rounded(interval),
                 "samples": len(scored.ids),
                 "seed": config.seed,
+                **guarantee,
             }
         )
     return rows
+
+
+def _guarantee(system: Artifact | None) -> dict[str, float]:
+    """Return epsilon and delta of a model that was trained under differential privacy; nothing of others."""
+    spent = system.stats.get("differential_privacy", {}) if system else {}
+    return {name: spent[name] for name in ("epsilon", "delta") if name in spent}
 
 
 def _rounded(interval: Interval) -> dict[str, float]:

@@ -52,6 +52,7 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
         f"(tried: {', '.join(f'{rate:g}' for rate in config.learning_rates or [config.learning_rate])})",
         f"- validation loss {figures['validation_loss']:.4f}",
         "",
+        *_privacy(figures.get("differential_privacy")),
         "## Use",
         "",
         "```python",
@@ -59,3 +60,28 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _privacy(guarantee: dict[str, Any] | None) -> list[str]:
+    """Return what is guaranteed to each training example, and towards whom; nothing without a guarantee."""
+    if guarantee is None:
+        return []
+    towards = {
+        "secret": "The noise follows from a secret that is kept by whoever trained the model.",
+        "from the manifest": "The noise follows from the manifest: who has that can take it off again, so "
+        "the guarantee holds towards those alone who have only the weights.",
+    }[guarantee["noise"]]
+    return [
+        "## Differential privacy",
+        "",
+        f"- epsilon {guarantee['epsilon']:.4g} with delta {guarantee['delta']:.3g}, for each of the "
+        f"{guarantee['examples']:,} training examples there or not (DP-SGD, by the Rényi accountant of "
+        f"Opacus, over {guarantee['steps']} steps; those done spent "
+        f"{guarantee['epsilon_of_steps_done']:.4g})",
+        f"- noise multiplier {guarantee['noise_multiplier']:.4g}, gradients of examples clipped to "
+        f"{guarantee['max_grad_norm']:g}, each example drawn with probability {guarantee['sample_rate']:.4g}",
+        f"- {towards}",
+        "- The guarantee is of this model alone: what models of the same examples spend adds up. The "
+        "number of examples, the labels, and the validation split are taken to be public.",
+        "",
+    ]

@@ -13,6 +13,35 @@ LEAST_SOURCE = 32
 NAME = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$", description="A short name for this fine-tuning.")
 
 
+class PrivacyConfig(Config):
+    """Differential privacy for each training example (DP-SGD, Abadi et al. 2016). Left out: none.
+
+    The guarantee is of one model, and of the weights. How many examples there are, and which labels, is
+    taken to be public; so is the validation split. Models of the same examples add up: both starts
+    together spend at most twice `target_epsilon`.
+    """
+
+    target_epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="The most that the whole training may spend; less is more private, and 1 to 10 is usual. "
+        "Each example's gradient is clipped to max_grad_norm. No privacy if empty.",
+    )
+    delta: float | None = Field(
+        default=None,
+        gt=0,
+        lt=0.5,
+        description="Probability with which the guarantee may fail; 1 / (2 x training examples) if empty.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_target(self) -> Self:
+        if self.delta is not None and self.target_epsilon is None:
+            raise ValueError("delta says nothing without target_epsilon: set that, too")
+        return self
+
+
 class FinetuneConfig(TrainingConfig, StageConfig):
     """What every fine-tuning has."""
 
@@ -48,6 +77,7 @@ class FinetuneConfig(TrainingConfig, StageConfig):
         description="Rank of LoRA's matrices, which are trained instead of the model's own; all if empty.",
     )
     lora_alpha: float = Field(default=16.0, gt=0, description="With LoRA: divided by the rank, its scale.")
+    differential_privacy: PrivacyConfig = PrivacyConfig()
     seeds: int = Field(
         default=1,
         ge=1,
@@ -65,6 +95,29 @@ class FinetuneConfig(TrainingConfig, StageConfig):
             raise ValueError(f"{self.name}: LoRA is trained by adamw, not by {self.optimizer}")
         if self.lora_rank and self.layer_rate_decay != 1.0:
             raise ValueError(f"{self.name}: give either lora_rank or layer_rate_decay")
+        return self
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the training is differentially private."""
+        return self.differential_privacy.target_epsilon is not None
+
+    @model_validator(mode="after")
+    def _private_examples_stay_apart(self) -> Self:
+        """Refuse what one example decides without noise, and what can't be accounted for."""
+        refused = {
+            "learning_rates": (len(self.learning_rates) > 1, "every rate that is tried spends privacy"),
+            "batch_ramp_ratio": (self.batch_ramp_ratio > 0, "each example is drawn equally often"),
+            "skip_loss_spikes": (self.skip_loss_spikes, "whether a batch is skipped tells of its examples"),
+            "class_weights": (
+                getattr(self, "class_weights", "none") != "none",
+                "the weights would follow from all examples without noise",
+            ),
+            "precision": (self.precision == "fp8", "its scales are those of a whole batch"),
+        }
+        for name, (is_set, why) in refused.items():
+            if self.is_private and is_set:
+                raise ValueError(f"{self.name}: leave {name} out with differential_privacy: {why}")
         return self
 
     def label(self, inputs: dict[str, list[str]]) -> str:
@@ -201,6 +254,15 @@ class RetrievalConfig(VectorsConfig):
     task: ClassVar[str] = "retrieval"
 
     temperature: float = Field(default=0.05, gt=0, description="Divides similarities; smaller is sharper.")
+
+    @model_validator(mode="after")
+    def _needs_the_others(self) -> "RetrievalConfig":
+        if self.is_private:
+            raise ValueError(
+                f"{self.name}: retrieval has no differential_privacy: a query's loss follows from the other "
+                "examples of the batch"
+            )
+        return self
 
 
 class FinetuneSection(Config):

@@ -4,6 +4,7 @@ from lmtrain.building import Attempt, Built, build_once
 from lmtrain.config import Resources
 from lmtrain.distributed.training import train_model
 from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.private import secret_key
 from lmtrain.finetuning.worker import train
 from lmtrain.manifest import Artifact
 from lmtrain.removals.resolving import removals_of, removed_ids
@@ -34,6 +35,9 @@ def build(
             "labelled": inputs["labelled"][0],
             "removed": removed_ids(removals_of(inputs), Artifact(inputs["labelled"][0])),
         }
-        return train_model(train, spec, attempt, resources, watch)
+        if not config.is_private:
+            return train_model(train, spec, attempt, resources, watch)
+        alone = resources.model_copy(update={"workers": 1, "min_workers": None, "shard_group": None})
+        return train_model(train, {**spec, "secret": secret_key()}, attempt, alone, watch)
 
     return build_once(config, inputs, root, work)

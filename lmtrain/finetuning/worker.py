@@ -15,6 +15,7 @@ from lmtrain.finetuning.card import model_card
 from lmtrain.finetuning.config import FinetuneConfig
 from lmtrain.finetuning.examples import ExampleRows
 from lmtrain.finetuning.lora import merged, with_lora
+from lmtrain.finetuning.private import private_trainer
 from lmtrain.finetuning.task import Task, TaskSetting
 from lmtrain.manifest import Artifact
 from lmtrain.modeling import fitting
@@ -55,7 +56,7 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     for number, rate in enumerate(rates):
         job = _job(spec, task, rows, config.model_copy(update={"learning_rate": rate}), number, process)
         try:
-            outcome = Trainer(job, spec["resources"].model_copy(update={"compile": False}), process).run()
+            outcome = _trainer(job, spec, process).run()
         except DivergedError as error:
             if best is None and number == len(rates) - 1:
                 raise
@@ -78,6 +79,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         "rejected": {split: dict(found.rejected) for split, found in rows.items()},
         **outcome.figures,
     }
+    if config.is_private:
+        figures["differential_privacy"]["noise"] = "secret" if spec["secret"] else "from the manifest"
     if removed:
         figures["examples_skipped"] = len(removed)
     if process.leads:
@@ -100,6 +103,12 @@ def _new_model(spec: dict[str, Any], task: Task, device: torch.device) -> PreTra
     config: FinetuneConfig = spec["config"]
     folder = Artifact(spec["model"]).folder("weights")
     return task_model(folder, config.task, config.initial, config.seed, device, **task.settings())
+
+
+def _trainer(job: Job, spec: dict[str, Any], process: Process) -> Trainer:
+    if spec["config"].is_private:
+        return private_trainer(job, spec, process)
+    return Trainer(job, spec["resources"].model_copy(update={"compile": False}), process)
 
 
 def _with_lora(model: PreTrainedModel, config: FinetuneConfig) -> LoraModel:

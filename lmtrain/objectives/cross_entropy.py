@@ -1,6 +1,8 @@
 """Cross-entropy, whole or in pieces: the logits of a large vocabulary never stand whole in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 import torch
@@ -15,6 +17,19 @@ CHUNK_VALUES = {"cpu": 1 << 22, "cuda": 1 << 27}
 
 CHUNK_TOKENS = 512
 """Least tokens in a chunk, so that matrix products stay wide."""
+
+
+_left_to_autograd = ContextVar("left_to_autograd", default=False)
+
+
+@contextmanager
+def left_to_autograd() -> Iterator[None]:
+    """Let chunks be differentiated as anything else is: torch.func can't transform gradients of our own."""
+    token = _left_to_autograd.set(True)
+    try:
+        yield
+    finally:
+        _left_to_autograd.reset(token)
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -56,7 +71,7 @@ def chunked_cross_entropy(
         product: how the output layer multiplies.
     """
     flat, targets = hidden.reshape(-1, hidden.shape[-1]), labels.reshape(-1)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() and not _left_to_autograd.get():
         return _Chunked.apply(flat, weight, bias, targets, z_loss, compiled, product)
     losses = [
         _slopes_of(compiled)(_logits(product, flat[chunk], weight, bias), targets[chunk], z_loss)[0]

@@ -13,6 +13,7 @@ from lmtrain.reporting import humanize, lineage, models, svg
 from lmtrain.reporting.corpus import corpus_of
 from lmtrain.reporting.labelled import labelled_sets
 from lmtrain.reporting.line import Line
+from lmtrain.reporting.privacy import exposures
 from lmtrain.reporting.results import predicted, results
 from lmtrain.reporting.stage_graph import stage_graph
 
@@ -57,6 +58,7 @@ def environment() -> Environment:
         "tokens": humanize.compact,
     }
     made.globals["stage_graph"] = stage_graph
+    made.globals["exposures"] = exposures
     return made
 
 

@@ -16,6 +16,7 @@ from lmtrain.labelled import KNOWN_BY, REFERENCE
 from lmtrain.manifest import Artifact
 from lmtrain.reporting import humanize
 from lmtrain.reporting.line import Line, Scored
+from lmtrain.reporting.privacy import guarantee, with_epsilon
 from lmtrain.statistics import METRICS, Interval, paired_difference
 
 OURS = ("model", "pretrained")
@@ -35,6 +36,7 @@ TASK_TITLES = {
     "similarity": "Similarity of sentences",
     "retrieval": "Retrieval",
     "bias": "Expectations of gender",
+    "memorization": "Memorization of canaries",
 }
 """What a page calls a task; tasks stand in this order."""
 
@@ -154,6 +156,7 @@ class Result:
         bought: every metric against the same fine-tuning from random weights.
         seeds: the headline metric over several trainings, where there were.
         incomparable: systems whose samples are not of the same examples.
+        guarantee: what the epsilon of private trainings means, where there are any.
     """
 
     task: str
@@ -166,6 +169,7 @@ class Result:
     bought: list[Compared] = field(default_factory=list)
     seeds: list[Seeds] = field(default_factory=list)
     incomparable: list[str] = field(default_factory=list)
+    guarantee: str = ""
 
     @property
     def headline(self) -> Metric | None:
@@ -220,6 +224,7 @@ def _result(group: list[Scored]) -> Result:
         dataset=group[0].dataset,
         split=first.get("split", "test"),
         samples=first.get("samples", 0),
+        guarantee=guarantee([row for of_system in rows.values() for row in of_system]),
     )
     headline = next(
         (s.artifact.stats["headline"]["metric"] for s in group if "headline" in s.artifact.stats), ""
@@ -259,7 +264,7 @@ def _metric(name: str, rows: dict[str, list[dict[str, Any]]]) -> Metric:
     told = [
         Row(
             system=system,
-            name=humanize.system_name(system),
+            name=with_epsilon(humanize.system_name(system), row),
             style=_style(system),
             value=row["value"],
             low=row["value"] if row.get("low") is None else row["low"],

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from lmtrain.canaries import CanaryConfig
 from lmtrain.config import UNADDRESSED, Config, StageConfig
 
 Algorithm = Literal["bpe", "wordpiece", "unigram"]
@@ -55,6 +56,8 @@ class TokenizeSection(TokenizerSettings):
         description="Keep at which tokens words begin (of jieba in Chinese), to mask them whole.",
     )
 
+    canaries: CanaryConfig = CanaryConfig()
+
     @model_validator(mode="after")
     def _one_tokenizer(self) -> "TokenizeSection":
         changed = [name for name in TokenizerSettings.model_fields if name in self.model_fields_set]
@@ -73,6 +76,7 @@ class TokenizeSection(TokenizerSettings):
             shard_tokens=self.shard_tokens,
             sentence_starts=self.sentence_starts,
             word_starts=self.word_starts,
+            canaries=self.canaries,
         )
 
 
@@ -102,6 +106,7 @@ class ShardsConfig(StageConfig):
     batch_rows: int = 512
     sentence_starts: bool = False
     word_starts: bool = False
+    canaries: CanaryConfig = CanaryConfig()
 
     def label(self, inputs: dict[str, list[str]]) -> str:
         """Return the documents and the tokenizer."""

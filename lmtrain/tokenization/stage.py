@@ -4,11 +4,12 @@
 
 Each file of documents is encoded by itself, its rows sorted by the hash of
 their ids; then each shard gathers its range of hashes from all of them. A shard
-holds one source and one split, and is cut by tokens, never by workers.
+holds one source and one split, and is cut by tokens, never by workers. Canaries, if a recipe has some,
+are encoded as one more file of training documents.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -21,10 +22,12 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from lmtrain.building import Attempt, Built, ShardOutput, ShardResult, build_once
+from lmtrain.canaries import CanaryConfig, canaries
 from lmtrain.config import Resources
 from lmtrain.distributed.map import Split, map_shards
+from lmtrain.errors import StageError
 from lmtrain.manifest import Artifact, FileRecord
-from lmtrain.schemas import SPLITS, STARTS, row_key, shard_schema, strings
+from lmtrain.schemas import DOCUMENTS, SPLITS, STARTS, row_key, shard_schema, strings
 from lmtrain.tokenization.boundaries import starts_of
 from lmtrain.tokenization.config import ShardsConfig
 from lmtrain.totals import BY_SOURCE_AND_LICENSE, added, totals_of
@@ -32,6 +35,10 @@ from lmtrain.watch import Watch
 
 ENCODE_ROWS = 1024
 """Documents that are encoded in one call: bounds memory, changes no result."""
+
+
+CANARIES = "canaries"
+"""The shard of work in which canaries are encoded."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,9 @@ def build(
             attempt, resources, watch, step="encode", shared=shared, unit="files",
         )  # fmt: skip
         records = [record for result in encoded for record in result.files]
+        put_in = put_in_canaries(config.canaries, records, shared) if config.canaries.repetitions else None
+        if put_in is not None:
+            records += put_in.files
         written = map_shards(
             write_shard,
             plan_shards(attempt, records, config.shard_tokens),
@@ -93,6 +103,8 @@ def build(
         stats[BY_SOURCE_AND_LICENSE] = {
             "tokenized": added(result.stats.get("tokenized", {}) for result in encoded)
         }
+        if put_in is not None:
+            stats["canaries"] = put_in.stats
         return Built([record for result in written for record in result.files], stats)
 
     return build_once(config, inputs, root, work)
@@ -105,9 +117,7 @@ def encode_file(payload: tuple[str, FileRecord], shared: Shared, output: ShardOu
     meet, for shards have no licences.
     """
     number, record = payload
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the parallelism is that of the tasks
-    tokenizer = Tokenizer.from_file(str(shared.attempt.open(shared.tokenizer)))
-    tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
+    tokenizer = _tokenizer(shared)
     columns = ["id", "text", "source", "split", "language", "license"]
     parquet = pq.ParquetFile(shared.attempt.open(record))
     batches = [
@@ -118,6 +128,54 @@ def encode_file(payload: tuple[str, FileRecord], shared: Shared, output: ShardOu
     table = pa.concat_tables(batches)
     tokens = _list_lengths(table)
     output.stats = {"tokenized": totals_of(table, bytes=table["bytes"], tokens=tokens)}
+    _write_encoded(table, number, shared, output)
+
+
+def put_in_canaries(config: CanaryConfig, encoded: list[FileRecord], shared: Shared) -> ShardResult:
+    """Encode each canary as often as it is to stand in the training text, a document each time.
+
+    They are documents of the source that has the most training documents, so that they are read as often as
+    its text is. Ingestion would be too early: deduplication drops repetitions.
+
+    Args:
+        config: which canaries.
+        encoded: what the documents became.
+        shared: what tasks have in common.
+
+    Raises:
+        StageError: there is no training text.
+    """
+    done = shared.attempt.finished(CANARIES)
+    if done is not None:
+        return done
+    documents: Counter[str] = Counter()
+    for record in encoded:
+        if record.split == "train":
+            documents[str(record.source)] += record.rows or 0
+    if not documents:
+        raise StageError("tokenize.canaries: there is no training text to put them into")
+    source = min(documents, key=lambda name: (-documents[name], name))
+    copies = [(one, copy) for one in canaries(config) for copy in range(one.repetitions)]
+    columns = {
+        "id": [f"{one.id}-{copy:04d}" for one, copy in copies],
+        "text": [one.text() for one, _ in copies],
+        "source": [source] * len(copies),
+        "split": ["train"] * len(copies),
+        "language": [config.language] * len(copies),
+        "license": [""] * len(copies),
+    }
+    schema = pa.schema([DOCUMENTS.field(name) for name in columns])
+    table = _encoded(pa.record_batch(columns, schema=schema), _tokenizer(shared), shared)
+    with shared.attempt.shard(CANARIES) as output:
+        _write_encoded(table, CANARIES, shared, output)
+        tokens = int(_list_lengths(table).sum())
+        output.stats = {"documents": len(copies), "tokens": tokens, "source": source}
+    assert output.result is not None, "it was just recorded"
+    return output.result
+
+
+def _write_encoded(table: pa.Table, number: str, shared: Shared, output: ShardOutput) -> None:
+    """Write encoded documents, a file for each source and split, sorted by hash."""
     pairs = table.group_by(["source", "split"]).aggregate([])
     for source, split in sorted(zip(strings(pairs["source"]), strings(pairs["split"]), strict=True)):
         chosen = pc.and_(
@@ -128,6 +186,13 @@ def encode_file(payload: tuple[str, FileRecord], shared: Shared, output: ShardOu
         name = f"encoded-{number}-{source}-{split}.arrow"
         _write_stream(rows, output.path(name), shared.batch_rows)
         output.add(name, "encoded", rows=rows.num_rows, split=split, source=source)
+
+
+def _tokenizer(shared: Shared) -> Tokenizer:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the parallelism is that of the tasks
+    tokenizer = Tokenizer.from_file(str(shared.attempt.open(shared.tokenizer)))
+    tokenizer.encode_special_tokens = True  # a text that writes <|endoftext|> means these letters
+    return tokenizer
 
 
 def _encoded(batch: pa.RecordBatch, tokenizer: Tokenizer, shared: Shared) -> pa.Table:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from made_samples import EXAMPLES, labels_of, samples_of
+from made_samples import CANARIES, EXAMPLES, labels_of, samples_of
 
 from lmtrain import statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
@@ -334,7 +334,7 @@ def _model(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dic
 def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
     config = node.config.model_dump()
     task, system = config["task"], config["system"]
-    if task not in ("language_modeling", "bias") and system == "model":
+    if task not in ("language_modeling", "bias", "memorization") and system == "model":
         system = "random" if node.inputs["system"][0].label.endswith("-random") else "pretrained"
     random = _random(node)
     table = samples_of(task, system, random, effects, chinese)
@@ -343,6 +343,8 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
     rows = []
     for metric in statistics.metrics_of(task):
         if system == "xz" and metric.name == "perplexity":
+            continue
+        if statistics.EXPOSURES.get(metric.name, 0) not in CANARIES:
             continue
         value, low, high = statistics.bootstrap_interval(
             metric.name, statistics.statistics_of(table), table["group"].to_pylist(), 300, 0
@@ -354,6 +356,8 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
             "signature": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp" if metric.name == "bleu" else ""
         }
         rows[-1] |= {"value": value, "low": low, "high": high, "samples": table.num_rows, "seed": 0}
+        if node.inputs.get("system") and getattr(node.inputs["system"][0].config, "is_private", False):
+            rows[-1] |= {"epsilon": 3.9876, "delta": 1e-4}
     output.path("scores.json").write_text(json.dumps(rows))
     output.add("scores.json", "scores")
     if task == "language_modeling" and system == "model":

@@ -6,10 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from lmtrain.schemas import SAMPLES
+from lmtrain.statistics import EXPOSURES
 
 EXAMPLES = 160
 BITS = {"model": 1.83, "bigram": 2.05, "xz": 2.61}
 RIGHT = {"pretrained": 0.88, "random": 0.68, "majority": 0.31, "tfidf": 0.84}
+CANARIES = (0, 4, 64)
+"""How often they stand in the training text."""
 OVERLAP = {"pretrained": 0.42, "random": 0.31, "first_sentence": 0.24}
 
 
@@ -33,6 +36,11 @@ def samples_of(task: str, system: str, random: np.random.Generator, effects: dic
             values = [bits * math.log(2) * size, size / 3.38, size, size / 6]
         elif task == "bias":
             values = [float(random.random() < 0.6), 1.0]
+        elif task == "memorization":
+            times = CANARIES[number % len(CANARIES)]
+            values = [0.0] * 2 * len(EXPOSURES)
+            place = 2 * list(EXPOSURES.values()).index(times)
+            values[place : place + 2] = [min(10.0, 1.44 + 1.3 * math.log2(1 + times)), 1.0]
         elif task == "classification":
             gold = number % len(labels)
             right = RIGHT[system] > 0.35 + hardness[number] * 0.25 + random.normal(0, 0.2)

@@ -9,6 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from lmtrain.building import Attempt, Built, build_once
+from lmtrain.canaries import CanaryConfig, canaries
 from lmtrain.config import Resources, SplitConfig
 from lmtrain.curation.config import CurateConfig
 from lmtrain.errors import RecipeError, StageError
@@ -167,3 +168,22 @@ def test_a_sample_of_a_large_corpus_is_the_same_for_any_order_of_files(root, tmp
     stats = Artifact(many).stats
     assert stats == Artifact(one).stats
     assert 1000 < stats["bytes"] < 6000
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_canary_stands_in_the_training_shards_as_often_as_was_asked(root, language):
+    config = CanaryConfig(repetitions=[1, 16], sets=2, language=language)
+    _, tokenizer, shards = build_shards(root, 2, shard_tokens=3000, canaries=config, word_starts=True)
+    face = AutoTokenizer.from_pretrained(tokenizer.folder("tokenizer"))
+    texts = {"train": [], "validation": [], "test": []}
+    for record in shards.files("shards"):
+        rows = stage.read_stream(shards.open(record)).to_pylist()
+        texts[record.split] += [face.decode(row["input_ids"]) for row in rows]
+        put_in = [row["id"] for row in rows if row["id"].startswith("canary")]
+        assert not put_in or record.source == shards.stats["canaries"]["source"]
+    for one in canaries(config):
+        assert texts["train"].count(one.text()) == one.repetitions
+        assert one.text() not in texts["validation"] + texts["test"]
+    told = shards.stats["canaries"]
+    assert told["documents"] == 2 * (1 + 16)
+    assert shards.stats["by_split"]["train"]["documents"] == len(texts["train"])
