@@ -36,6 +36,7 @@ VERBS = {
     "label": (("label",), "Make the labelled sets for fine-tuning."),
     "train-classifier": (("train_classifier",), "Train the quality classifier that curation filters by."),
     "tokenize": (("train_tokenizer", "tokenize"), "Train the tokenizer and write shards of tokens."),
+    "train-vectors": (("train_vectors",), "Train the static vectors of words on the documents."),
     "pretrain": (("pretrain",), "Train the model from scratch."),
     "finetune": (("finetune",), "Fine-tune on each task, from the model and from random weights."),
     "evaluate": (("evaluate",), "Score models and baselines."),

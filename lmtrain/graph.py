@@ -1,7 +1,8 @@
 """A recipe becomes nodes, once; the flows, the command line and `plan` all walk them.
 
 ingest → curate → train_tokenizer → tokenize → pretrain → finetune → evaluate → report
-              ↘ label ─────────────────────────────────↗
+               ↘ label ─────────────────────────────────↗
+               ↘ train_vectors ────────────────────────↗
 
 A quality classifier stands before curation: label → train_classifier → curate. A removal list
 is an input of all that documents are read by, and moves no address before pretraining's.
@@ -20,7 +21,13 @@ from lmtrain.curation.config import ClassifierConfig, EarlierConfig
 from lmtrain.curation.earlier import earlier_documents
 from lmtrain.curation.lists import with_digest
 from lmtrain.errors import RecipeError
-from lmtrain.evaluation.config import BASELINES, PROBED_LANGUAGES, EvaluateConfig
+from lmtrain.evaluation.config import (
+    BASELINES,
+    PROBED_LANGUAGES,
+    WORD_VECTOR_TASKS,
+    WORD_VECTORS,
+    EvaluateConfig,
+)
 from lmtrain.finetuning.config import FinetuneConfig, TextToTextConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.importing.listing import family_in, model_files, shape_of
@@ -38,6 +45,7 @@ from lmtrain.schemas import STARTS
 from lmtrain.tokenization.config import TokenizerConfig, TokenizeSection
 from lmtrain.tokenization.files import with_files_digest
 from lmtrain.watch import Watch
+from lmtrain.wordvectors.config import WordVectorsConfig
 
 STAGES = {
     "list_removals": "lmtrain.removals.stage",
@@ -47,6 +55,7 @@ STAGES = {
     "curate": "lmtrain.curation.stage",
     "train_tokenizer": "lmtrain.tokenization.tokenizer_stage",
     "tokenize": "lmtrain.tokenization.stage",
+    "train_vectors": "lmtrain.wordvectors.stage",
     "import_model": "lmtrain.importing.stage",
     "pretrain": "lmtrain.pretraining.stage",
     "finetune": "lmtrain.finetuning.stage",
@@ -123,11 +132,13 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     start = _imported(recipe)
     made: dict[str, list[Node]] = {"models": [start] if start else [], **removals}
     model, scores = start, []
+    vectors: list[Node] = []
     if recipe.ingest.sources:
         line = _pretraining(recipe, start, labelled, removals)
         made |= line
         model, documents = line["models"][-1], line["documents"][0]
         labelled |= _labels_of_docstrings(recipe, documents)
+        vectors = [Node(config, {"documents": [documents], **removals}) for config in recipe.word_vectors]
         task = language_modeling_task(recipe.pretrain)
         if task is not None:
             shards = line["shards"][0]
@@ -145,8 +156,13 @@ def nodes_of(recipe: Recipe) -> list[Node]:
         tuned += trained
         longest = {"max_target_length": config.max_target_length} if _writes(config) else {}
         as_it_is = [model] if TASK_FITS[config.task].head == "bare" else []  # it has vectors without training
-        scores += _scores(recipe, config.task, config.data, data, [*trained, *as_it_is], removals, **longest)
+        systems = [*trained, *as_it_is, *_serving(vectors, config.task)]
+        scores += _scores(recipe, config.task, config.data, data, systems, removals, **longest)
+    for alias, task in recipe.sets_of_word_vectors().items():
+        scores += _scores(recipe, task, alias, labelled[alias], _serving(vectors, task), removals)
     made["models"] = [*made["models"], *tuned]
+    if vectors:
+        made[WORD_VECTORS] = vectors
     made |= {"labelled": list(labelled.values()), "scores": scores}
     return needed([Node(ReportConfig(name=recipe.name), made)])
 
@@ -221,24 +237,32 @@ def _writes(config: FinetuneConfig) -> TypeGuard[TextToTextConfig]:
     return isinstance(config, TextToTextConfig)
 
 
+def _serving(vectors: list[Node], task: str) -> list[Node]:
+    """Return the static vectors if they can serve a task."""
+    return vectors if task in WORD_VECTOR_TASKS else []
+
+
 def _scores(
     recipe: Recipe,
     task: str,
     dataset: str,
     data: Node,
-    models: list[Node],
+    systems: list[Node],
     removals: dict[str, list[Node]],
     **settings: int,
 ) -> list[Node]:
-    """Return a node for each model and each baseline on one data set."""
+    """Return a node for each model, each static vectors, and each baseline on one data set."""
     section = recipe.evaluate.model_dump(exclude={"language"})
     language = _language(recipe)
     common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
-    of_models = [
-        Node(EvaluateConfig(**common, system="model"), {"data": [data], "system": [model], **removals})
-        for model in models
+    of_systems = [
+        Node(
+            EvaluateConfig(**common, system=WORD_VECTORS if made.address.kind == WORD_VECTORS else "model"),
+            {"data": [data], "system": [made], **removals},
+        )
+        for made in systems
     ]
-    return of_models + [
+    return of_systems + [
         Node(EvaluateConfig(**common, system=name), {"data": [data], **removals}) for name in BASELINES[task]
     ]
 
@@ -361,6 +385,8 @@ def _estimate_disk(node: Node) -> int:
         return _weights_bytes(node.inputs["model"][0])
     if node.stage == "import_model":
         return node.source_bytes
+    if isinstance(node.config, WordVectorsConfig):
+        return node.config.most_bytes
     if isinstance(node.config, ClassifierConfig):
         return 4 << node.config.bucket_bits
     return 1_000_000

@@ -14,7 +14,7 @@ from lmtrain.config import UNADDRESSED, Config, Resources, SplitConfig
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.curation.presets import QUALITY
 from lmtrain.errors import RecipeError
-from lmtrain.evaluation.config import EvaluateSection
+from lmtrain.evaluation.config import WORD_VECTOR_TASKS, EvaluateSection
 from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestSection, LabelSection
@@ -22,6 +22,7 @@ from lmtrain.modeling.fitting import OBJECTIVES, TASKS
 from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
+from lmtrain.wordvectors.config import WordVectorsConfig
 
 
 class Recipe(Config):
@@ -47,6 +48,11 @@ class Recipe(Config):
     remove: RemovalsConfig = RemovalsConfig()
     curate: CurateConfig = CurateConfig()
     tokenize: TokenizeSection = TokenizeSection()
+    word_vectors: list[WordVectorsConfig] = Field(
+        default=[],
+        description="Static vectors to train on the documents; each is a system of every labelled set that "
+        "it can serve.",
+    )
     pretrain: PretrainConfig = PretrainConfig()
     finetune: FinetuneSection = FinetuneSection()
     evaluate: EvaluateSection = EvaluateSection()
@@ -92,6 +98,26 @@ class Recipe(Config):
         if len(set(used)) < len(used):
             raise ValueError("finetune: each needs a labelled set of its own, so that scores stay apart")
         return self
+
+    @model_validator(mode="after")
+    def _word_vectors_have_text_and_names(self) -> "Recipe":
+        if self.word_vectors and not self.ingest.sources:
+            raise ValueError("word_vectors: they are trained on documents; name a source under ingest")
+        names = [given.name for given in self.word_vectors]
+        if len(set(names)) < len(names):
+            raise ValueError("word_vectors: every name must be different")
+        return self
+
+    def sets_of_word_vectors(self) -> dict[str, str]:
+        """Return the task by alias of each labelled set that only static vectors are scored on.
+
+        Those are the sets that no other part of the recipe uses; without static vectors there are none.
+        """
+        used = {given.data for given in self.finetune.all()}
+        used |= {*self.curate.decontaminate, self.classifier.data}
+        tasks = {alias: task for alias, task in self._labelled_tasks().items() if alias not in used}
+        served = {alias: task for alias, task in tasks.items() if task in WORD_VECTOR_TASKS}
+        return served if self.word_vectors else {}
 
     @model_validator(mode="after")
     def _evaluation_sets_are_known(self) -> "Recipe":

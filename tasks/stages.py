@@ -29,6 +29,7 @@ from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig
+from lmtrain.wordvectors.config import WordVectorsConfig
 from tasks import figures
 from tasks.retries import is_transient
 from tasks.watch import SHOWN_CURVES, PrefectWatch
@@ -154,6 +155,17 @@ def tokenize(inputs: Inputs, config: ShardsConfig, label: str, root: str, resour
 
 
 @stage_task
+def train_vectors(
+    inputs: Inputs, config: WordVectorsConfig, label: str, root: str, resources: Resources
+) -> str:
+    """Train static vectors of words; show which words came to stand near each other."""
+    vectors, watch = build(inputs, config, label, root, resources)
+    rows = [{"word": row["word"], "nearest": ", ".join(row["near"])} for row in vectors.stats["near"]]
+    watch.show("near", "table", json.dumps(rows), f"{label}: the nearest words of frequent ones")
+    return vectors.url
+
+
+@stage_task
 def pretrain(inputs: Inputs, config: PretrainConfig, label: str, root: str, resources: Resources) -> str:
     """Train a model from scratch on the shards; show its curves."""
     return _train(inputs, config, label, root, resources)
@@ -219,6 +231,7 @@ TASKS = {
         curate,
         train_tokenizer,
         tokenize,
+        train_vectors,
         pretrain,
         finetune,
         evaluate,

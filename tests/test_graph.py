@@ -44,6 +44,7 @@ def test_every_stage_has_a_module_and_every_node_a_stage(tmp_path):
         "classifier": {"data": "quality"},
         "curate": {"thresholds": {"min_quality": 0.5}},
         "remove": {"ids": [str(tmp_path / "ids.txt")]},
+        "word_vectors": [{"name": "plain"}],
     }
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "bert"}')
@@ -78,6 +79,47 @@ def test_what_a_target_needs_is_all_that_leads_to_it_once_and_in_order():
 def test_each_task_is_tuned_from_pretrained_and_from_random_weights():
     tuned = [node.label for node in nodes_of(recipe()) if node.stage == "finetune"]
     assert tuned == ["first-pretrained", "first-random"]
+
+
+def test_static_vectors_are_systems_of_the_sets_that_they_can_serve(tmp_path):
+    (tmp_path / "pairs.jsonl").write_text('{"query": "a", "passage": "b"}\n')
+    pairs = {"alias": "pairs", "task": "retrieval", "urls": [str(tmp_path / "pairs.jsonl")]}
+    labels = [*RAW["label"]["docstrings"], {"alias": "summary", "label": "summary"}]
+    changes: dict[str, Any] = {
+        "label": {"docstrings": labels, "files": [pairs]},
+        "finetune": {**RAW["finetune"], "summarization": [{"name": "short", "data": "summary"}]},
+    }
+    vectors = [{"name": "plain"}, {"name": "wide", "algorithm": "glove", "window": 15}]
+    nodes = nodes_of(recipe(**changes, word_vectors=vectors))
+    trained = {node.label: node for node in nodes if node.stage == "train_vectors"}
+    assert list(trained) == ["word2vec-plain", "glove-wide"]
+    assert [node.stage for node in needed(trained.values())].count("curate") == 1
+    scored = {node.label: node for node in nodes if node.stage == "evaluate"}
+    of_vectors = {f"{name}-{alias}" for name in trained for alias in ("package", "pairs")}
+    assert of_vectors | {"tfidf_cosine-pairs", "tfidf-package"} < set(scored)
+    assert not {f"{name}-summary" for name in trained} & set(scored)
+    for label in of_vectors:
+        assert scored[label].inputs["system"] == [trained[label.rpartition("-")[0]]]
+    assert nodes[-1].inputs["word_vectors"] == list(trained.values())
+    without = {n.address for n in nodes_of(recipe(**changes))}
+    assert without - {n.address for n in nodes} == {n.address for n in nodes_of(recipe(**changes))[-1:]}
+    assert not any("pairs" in address.label for address in without if address.kind == "scores")
+
+
+def test_sets_that_a_recipe_uses_otherwise_are_not_scored_with_static_vectors(tmp_path):
+    files = []
+    for alias in ("kept-out", "quality"):
+        (tmp_path / f"{alias}.jsonl").write_text('{"text": "a", "label": "good"}\n')
+        urls = [str(tmp_path / f"{alias}.jsonl")]
+        files.append({"alias": alias, "task": "classification", "urls": urls})
+    changes: dict[str, Any] = {
+        "label": {**RAW["label"], "files": files},
+        "classifier": {"data": "quality"},
+        "curate": {"thresholds": {"min_quality": 0.5}, "decontaminate": ["kept-out"]},
+    }
+    asked = recipe(**changes, finetune={}, word_vectors=[{"name": "plain"}])
+    assert asked.sets_of_word_vectors() == {"package": "classification"}
+    assert recipe(**changes, finetune={}).sets_of_word_vectors() == {}
 
 
 def test_with_what_it_runs_and_where_it_lies_moves_nothing():

@@ -32,6 +32,12 @@ BASELINES: dict[str, tuple[str, ...]] = {
 """The systems that every task is compared with."""
 
 
+WORD_VECTORS = "word_vectors"
+"""Kind of the artifacts with static vectors, and what a config calls such a system."""
+
+WORD_VECTOR_TASKS = ("classification", "multi_label", "token_classification", "similarity", "retrieval")
+"""Tasks that static vectors can serve."""
+
 PROBED_LANGUAGES = ("en", "zh")
 """Languages that bias is probed in."""
 
@@ -65,7 +71,7 @@ class EvaluateConfig(StageConfig, EvaluateSection):
     kind: ClassVar[str] = "scores"
 
     task: Task
-    system: str = Field(description="`model`, or the name of a baseline.")
+    system: str = Field(description="`model`, `word_vectors`, or the name of a baseline.")
     dataset: str = Field(description="Name of the data set in the scores.")
     max_target_length: int = Field(default=48, ge=1, description="Tokens of a generated summary at most.")
 

@@ -1,7 +1,7 @@
 """The stage `evaluate`: one system on one data set becomes scores with intervals.
 
-In come a data set (shards or a labelled set) and a model or the name of a
-baseline; out come `scores.json`, a row for each metric, `samples.parquet`, a
+In come a data set (shards or a labelled set) and a model, static vectors or the
+name of a baseline; out come `scores.json`, a row for each metric, `samples.parquet`, a
 row for each example with the statistics that all metrics follow from, and for a
 language model `generated.json`. It runs in the calling process: on the sizes
 that it is for, starting a worker would take longer than scoring.
@@ -29,7 +29,7 @@ from lmtrain.evaluation import (
     token_classification,
     vectors,
 )
-from lmtrain.evaluation.config import BASELINES, EvaluateConfig
+from lmtrain.evaluation.config import BASELINES, WORD_VECTOR_TASKS, WORD_VECTORS, EvaluateConfig
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import choose_device, threads_of
 from lmtrain.evaluation.scored import Scored
@@ -55,6 +55,15 @@ MODELS: dict[str, Callable[[Artifact, Artifact, Context], Scored]] = {
     "memorization": memorization.score_model,
 }
 """How a model is scored, by task."""
+
+WORD_VECTOR_SCORERS: dict[str, Callable[[Artifact, Artifact, Context], Scored]] = {
+    "classification": classification.score_word_vectors,
+    "multi_label": classification.score_word_vectors,
+    "token_classification": token_classification.score_word_vectors,
+    "similarity": vectors.score_word_vectors,
+    "retrieval": vectors.score_word_vectors,
+}
+"""How static vectors are scored, by task."""
 
 BASELINE_SCORERS: dict[str, dict[str, Callable[[Artifact, Context], Scored]]] = {
     "language_modeling": {"bigram": language_modeling.score_bigram, "xz": language_modeling.score_xz},
@@ -90,21 +99,26 @@ def build(
     """Score one system on one data set; return the URL of the scores' manifest.
 
     Args:
-        inputs: `data`, the shards or labelled set; `system`, the model, unless it is a baseline;
-            `removals`, if any, what is listed for removal: it is left out for every system alike.
+        inputs: `data`, the shards or labelled set; `system`, the model or the static vectors, unless it
+            is a baseline; `removals`, if any, what is listed for removal: it is left out for every system
+            alike.
         config: what is scored, and how.
         root: where artifacts lie.
         resources: threads and device; they change no score beyond rounding.
         watch: told the examples that are done.
 
     Raises:
-        RecipeError: the task has no such baseline.
+        RecipeError: the task has no such baseline, or static vectors can't serve it.
         StageError: there is nothing to score, or the model doesn't fit the task.
     """
     system = inputs.get("system") or []
     if not system and config.system not in BASELINES[config.task]:
         known = ", ".join(BASELINES[config.task])
         raise RecipeError(f"{config.task} has no baseline {config.system!r}; there are: {known}")
+    if config.system == WORD_VECTORS and config.task not in WORD_VECTOR_TASKS:
+        raise RecipeError(
+            f"static vectors can't serve {config.task}; they can: {', '.join(WORD_VECTOR_TASKS)}"
+        )
 
     def work(attempt: Attempt) -> Built:
         done = attempt.finished(SHARD)
@@ -134,7 +148,8 @@ def _score(
     if system is None:
         scored = BASELINE_SCORERS[config.task][config.system](data, context)
     else:
-        scored = MODELS[config.task](data, system, context)
+        scorers = WORD_VECTOR_SCORERS if system.address.kind == WORD_VECTORS else MODELS
+        scored = scorers[config.task](data, system, context)
     rows = _rows(scored, config, system)
     _write(scored, rows, output)
     headline = {key: rows[0][key] for key in ("metric", "value", "low", "high")}

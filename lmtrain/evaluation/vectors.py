@@ -1,6 +1,7 @@
 """Vectors of texts on the test split: how well their cosine tells what means the same, or answers what.
 
-Baselines are cosines of TF-IDF vectors, learned on the training texts.
+A text's vector is a model's, or the mean of its words' static vectors. Baselines are cosines of TF-IDF
+vectors, learned on the training texts.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
 from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
+from lmtrain.evaluation.static_vectors import vectors_of_texts
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.pooling import pooled
 from lmtrain.statistics import RECALL_DEPTHS, TASK_METRICS
+from lmtrain.text.word_vectors import WEIGHTING, WordVectors
 
 TOKENS_AT_ONCE = 4096
 """Tokens of a batch, padding included."""
@@ -58,6 +61,21 @@ def vectors_of(loaded: Loaded, texts: Sequence[str], context: Context) -> np.nda
     batches = batches_by_length([row.tokens for row in rows], TOKENS_AT_ONCE)
     run_batches(batches, work, context.watch, "texts", context.threads)
     return found
+
+
+def score_word_vectors(labelled: Artifact, system: Artifact, context: Context) -> Scored:
+    """Score cosines of the weighted means of static vectors; a text without known words is like none."""
+    examples = labelled_examples(labelled, "test", context.removed)
+    vectors = WordVectors.load(system.folder("vectors"))
+    first, second = (
+        _of_length_one(vectors_of_texts(vectors, texts, context)) for texts in _texts(examples, context)
+    )
+    return _scored(examples, first, second, context, f"|words:mean,{WEIGHTING}")
+
+
+def _of_length_one(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return vectors / np.where(lengths, lengths, 1)
 
 
 def score_tfidf_cosine(labelled: Artifact, context: Context) -> Scored:

@@ -132,13 +132,19 @@ SYSTEM_NAMES = {
 
 
 def system_name(system: str) -> str:
-    """Return a system's name in words."""
+    """Return a system's name in words; static vectors keep the name that the recipe gave them."""
+    if system.startswith(STATIC_VECTORS):
+        return system
     return SYSTEM_NAMES.get(system, words(system))
 
 
 PROPER_NAMES = ("tfidf", "xz")
 
+STATIC_VECTORS = ("word2vec-", "fasttext-", "glove-")
+"""How labels of static vectors begin: each goes by its own name."""
+
 
 def system_in_a_sentence(system: str) -> str:
     """Return a system's name with its article, `the majority class`."""
-    return system_name(system) if system in PROPER_NAMES else f"the {system_name(system)}"
+    proper = system in PROPER_NAMES or system.startswith(STATIC_VECTORS)
+    return system_name(system) if proper else f"the {system_name(system)}"

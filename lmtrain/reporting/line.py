@@ -13,7 +13,10 @@ from lmtrain.removals.entries import open_removals
 from lmtrain.removals.resolving import removals_of, removed_documents
 from lmtrain.schemas import strings
 
-ROLES = ("corpora", "documents", "labelled", "classifier", "tokenizer", "shards", "models", "scores")
+ROLES = (
+    "corpora", "documents", "labelled", "classifier", "tokenizer", "shards", "word_vectors", "models",
+    "scores",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Scored:
 
     Attributes:
         system: `pretrained` or `random` for a fine-tuned model, `model` for a
-            pretrained one, else the baseline's name.
-        model: the artifact of the model; None for a baseline.
+            pretrained one, of static vectors their label, else the baseline's name.
+        model: the artifact of the model or the vectors; None for a baseline.
         repetition: of the fine-tuning with another seed; 0 is the first.
     """
 
@@ -109,6 +112,8 @@ def _scored(artifact: Artifact, models: dict[str, Artifact]) -> Scored:
     if model is not None and model.manifest.stage == "finetune":
         system = initial_of(model)
         repetition = int(model.manifest.config.get("repetition", 0))
+    elif model is not None and model.address.kind == "word_vectors":
+        system = model.address.label
     return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model, repetition)
 
 

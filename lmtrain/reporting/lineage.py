@@ -148,6 +148,8 @@ def recipe(line: Line, name: str) -> dict[str, Any]:
             whole.setdefault(section, {}).update(artifact.manifest.config)
     for classifier in line["classifier"]:
         whole["classifier"] = {**classifier.manifest.config, "data": _labelled_name(classifier)}
+    for vectors in line["word_vectors"]:
+        whole.setdefault("word_vectors", []).append(vectors.manifest.config)
     for model in line.pretrained:
         whole["pretrain"] = model.manifest.config
     for model in line.finetuned:

@@ -1,6 +1,6 @@
 """What there is to tell about models: how they learned, how fast, and what they write.
 
-In: model and scores artifacts. Out: curves, facts and samples to show.
+In: model, word vectors and scores artifacts. Out: curves, facts and samples to show.
 """
 
 import json
@@ -51,6 +51,21 @@ class Tuning:
     column: str
     lines: list[Series] = field(default_factory=list)
     facts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Static vectors of words, and which words they put near each other.
+
+    Attributes:
+        name: the label, `glove-wide`.
+        stats: the stage's.
+        near: a word, its language tag, and the words nearest to it.
+    """
+
+    name: str
+    stats: dict[str, Any]
+    near: list[tuple[str, str | None, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -126,6 +141,21 @@ def tunings(line: Line) -> list[Tuning]:
             tuning.lines.append(curve)
         tuning.facts.append((told, model.stats))
     return list(found.values())
+
+
+def word_vectors(line: Line) -> list[Vectors]:
+    """Return the static vectors with the nearest words of frequent ones."""
+    return [
+        Vectors(
+            name=vectors.address.label,
+            stats=vectors.stats,
+            near=[
+                (row["word"], humanize.language_tag(row["word"]), row["near"])
+                for row in vectors.stats["near"]
+            ],
+        )
+        for vectors in line["word_vectors"]
+    ]
 
 
 def generated(line: Line) -> list[Generated]:

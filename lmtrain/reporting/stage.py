@@ -21,7 +21,7 @@ def build(
 
     Args:
         inputs: manifest URLs by role: corpora, documents, labelled, classifier, tokenizer, shards,
-            models, scores, removals.
+            word_vectors, models, scores, removals.
         config: the title.
         root: where artifacts lie.
         resources: not used; a page is written by one process.

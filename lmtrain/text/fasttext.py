@@ -172,14 +172,14 @@ def _ranked(kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _slots(words: list[bytes]) -> np.ndarray:
     slots = np.full(1 << (4 * len(words)).bit_length(), _NOTHING, dtype=np.int32)
     for row, word in enumerate(words):
-        slot = _fnv(word) & (len(slots) - 1)
+        slot = hash_bytes(word) & (len(slots) - 1)
         while slots[slot] != _NOTHING:
             slot = (slot + 1) & (len(slots) - 1)
         slots[slot] = row
     return slots
 
 
-def _fnv(content: bytes) -> int:
+def hash_bytes(content: bytes) -> int:
     """Return fastText's hash: FNV-1a of 32 bits, but for bytes from 128, which it extends by their sign."""
     hashed = _FNV_START
     for byte in content:

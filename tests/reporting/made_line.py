@@ -274,6 +274,16 @@ def _classifier(node: Node, output: ShardOutput, chinese: bool, effects: dict) -
     return {"positive": "good", "negative": "bad", "test": {"accuracy": 0.9}}
 
 
+def _word_vectors(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
+    output.path("vectors/vocabulary.json").write_text("{}")
+    output.add("vectors/vocabulary.json", "vectors")
+    words = ["数组", "元素", "向量", HOSTILE] if chinese else ["array", "element", "vector", HOSTILE]
+    stats = {"algorithm": "glove", "words": 20_000, "vector_size": 100, "occurrences": 3_100_000}
+    losses = [] if node.label.startswith("fasttext") else [0.0712, 0.0123]
+    near = [{"word": words[0], "near": words[1:]}]
+    return stats | {"documents": 20_000, "losses": losses, "near": near, "seconds_training": 41.0}
+
+
 def _shards(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
     output.path("part.arrow").write_bytes(b"0")
     output.add("part.arrow", "shards", rows=1, split="train", source="python")
@@ -379,6 +389,7 @@ MAKERS: dict[str, Callable[[Node, ShardOutput, bool, dict], dict[str, Any]]] = {
     "train_classifier": _classifier,
     "train_tokenizer": _tokenizer,
     "tokenize": _shards,
+    "train_vectors": _word_vectors,
     "pretrain": _model,
     "finetune": _model,
     "evaluate": _scores,

@@ -1,0 +1,1 @@
+"""Curated documents to static vectors of words: word2vec, fastText and GloVe."""
