@@ -38,6 +38,7 @@ VERBS = {
     "tokenize": (("train_tokenizer", "tokenize"), "Train the tokenizer and write shards of tokens."),
     "train-vectors": (("train_vectors",), "Train the static vectors of words on the documents."),
     "pretrain": (("pretrain",), "Train the model from scratch."),
+    "search": (("search",), "Search the settings of each fine-tuning that asks for it."),
     "finetune": (("finetune",), "Fine-tune on each task, from the model and from random weights."),
     "evaluate": (("evaluate",), "Score models and baselines."),
     "report": (("report",), "Write the report page."),

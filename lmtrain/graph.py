@@ -28,7 +28,7 @@ from lmtrain.evaluation.config import (
     WORD_VECTORS,
     EvaluateConfig,
 )
-from lmtrain.finetuning.config import FinetuneConfig, TextToTextConfig
+from lmtrain.finetuning.config import FinetuneConfig, SearchConfig, TextToTextConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.importing.listing import family_in, model_files, shape_of
 from lmtrain.importing.listing import with_digest as import_with_digest
@@ -58,6 +58,7 @@ STAGES = {
     "train_vectors": "lmtrain.wordvectors.stage",
     "import_model": "lmtrain.importing.stage",
     "pretrain": "lmtrain.pretraining.stage",
+    "search": "lmtrain.finetuning.search_stage",
     "finetune": "lmtrain.finetuning.stage",
     "evaluate": "lmtrain.evaluation.stage",
     "report": "lmtrain.reporting.stage",
@@ -109,10 +110,11 @@ def open_line(recipe: Recipe) -> tuple[str, list[Node]]:
     Raises:
         ResourceError: more workers, or threads, than CPUs.
         SourceError: a source is missing, unreadable or empty.
-        RecipeError: the root can't be written.
+        RecipeError: the root can't be written, or a package is missing.
         StorageError: the root's server doesn't answer.
     """
     check_resources(recipe.resources)
+    recipe.evaluate.lighter.check()
     root = absolute_root(recipe.root)
     nodes = nodes_of(recipe)
     storage.check_writable(root)
@@ -149,10 +151,16 @@ def nodes_of(recipe: Recipe) -> list[Node]:
             scores += _scores(recipe, "memorization", "canaries", line["shards"][0], [model], removals)
     assert model is not None, "a recipe begins with documents or with a model"
     tuned: list[Node] = []
+    searches: list[Node] = []
     for config in recipe.finetune.all():
         data = labelled[config.data]
         inputs = {"model": [model], "labelled": [data], **removals}
-        trained = [Node(training, inputs) for training in config.trainings()]
+        found = _searches(config, inputs)
+        searches += found.values()
+        trained = [
+            Node(training, {**inputs, **({"search": [found[training.initial]]} if found else {})})
+            for training in config.trainings()
+        ]
         tuned += trained
         longest = {"max_target_length": config.max_target_length} if _writes(config) else {}
         as_it_is = [model] if TASK_FITS[config.task].head == "bare" else []  # it has vectors without training
@@ -164,6 +172,7 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     if vectors:
         made[WORD_VECTORS] = vectors
     made |= {"labelled": list(labelled.values()), "scores": scores}
+    made |= {"searches": searches} if searches else {}
     return needed([Node(ReportConfig(name=recipe.name), made)])
 
 
@@ -233,6 +242,17 @@ def _tokenize(recipe: Recipe) -> TokenizeSection:
     return TokenizeSection(existing=there, **starts)
 
 
+def _searches(config: FinetuneConfig, inputs: dict[str, list[Node]]) -> dict[str, Node]:
+    """Return the search for the settings of a fine-tuning from each start; nothing if it asks for none."""
+    if not config.search.trials:
+        return {}
+    return {
+        training.initial: Node(SearchConfig(task=config.task, training=training), inputs)
+        for training in config.trainings()
+        if not training.repetition  # other seeds take what the first one's search finds
+    }
+
+
 def _writes(config: FinetuneConfig) -> TypeGuard[TextToTextConfig]:
     return isinstance(config, TextToTextConfig)
 
@@ -252,7 +272,7 @@ def _scores(
     **settings: int,
 ) -> list[Node]:
     """Return a node for each model, each static vectors, and each baseline on one data set."""
-    section = recipe.evaluate.model_dump(exclude={"language"})
+    section = recipe.evaluate.model_dump(exclude={"language", "lighter"})
     language = _language(recipe)
     common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
     of_systems = [
@@ -262,9 +282,23 @@ def _scores(
         )
         for made in systems
     ]
+    of_systems += [
+        Node(EvaluateConfig(**common, system="model", lighter=lighter), node.inputs)
+        for node, made in zip(of_systems, systems, strict=True)
+        for lighter in recipe.evaluate.lighter.each()
+        if task not in ("bias", "memorization") and _is_worth_its_weight(made)
+    ]
     return of_systems + [
         Node(EvaluateConfig(**common, system=name), {"data": [data], **removals}) for name in BASELINES[task]
     ]
+
+
+def _is_worth_its_weight(model: Node) -> bool:
+    """Tell whether lighter versions are of use: not of vectors, of a control, of a second seed."""
+    config = model.config
+    if isinstance(config, FinetuneConfig):
+        return config.initial == "pretrained" and not config.repetition
+    return model.address.kind == PretrainConfig.kind
 
 
 def _language(recipe: Recipe) -> str:

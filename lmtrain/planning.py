@@ -31,6 +31,7 @@ def look(recipe: Recipe) -> tuple[str, list[Planned]]:
         LmtrainError: as `prepare`, but for a root that can't be written.
     """
     check_resources(recipe.resources)
+    recipe.evaluate.lighter.check()
     root = absolute_root(recipe.root)
     if storage.is_remote(root):
         storage.check_reachable(root)

@@ -20,7 +20,7 @@ from lmtrain.config import Resources, StageConfig
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.errors import LmtrainError
 from lmtrain.evaluation.config import EvaluateConfig
-from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.config import FinetuneConfig, SearchConfig
 from lmtrain.graph import STAGES
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestConfig, LabelConfig
@@ -36,6 +36,8 @@ from tasks.watch import SHOWN_CURVES, PrefectWatch
 
 Inputs = dict[str, list[str]]
 """URLs of input manifests by role."""
+
+SHOWN_OF_TRIALS = ("trial", "learning_rate", "train_batch_size", "validation_loss", "best_step", "ended")
 
 StageTask = Callable[[Inputs, Any, str, str, Resources], str]
 
@@ -172,6 +174,15 @@ def pretrain(inputs: Inputs, config: PretrainConfig, label: str, root: str, reso
 
 
 @stage_task
+def search(inputs: Inputs, config: SearchConfig, label: str, root: str, resources: Resources) -> str:
+    """Try settings of a fine-tuning; show how each did."""
+    found, watch = build(inputs, config, label, root, resources)
+    rows = [{key: row[key] for key in SHOWN_OF_TRIALS} for row in _rows(found, "trials")]
+    watch.show("trials", "table", json.dumps(rows), f"{label}: trials, of which the least loss is taken")
+    return found.url
+
+
+@stage_task
 def finetune(inputs: Inputs, config: FinetuneConfig, label: str, root: str, resources: Resources) -> str:
     """Fine-tune a model on a labelled set; show its curves."""
     return _train(inputs, config, label, root, resources)
@@ -207,7 +218,11 @@ def report(inputs: Inputs, config: ReportConfig, label: str, root: str, resource
 
 
 def _scores(artifact: Artifact) -> list[dict[str, Any]]:
-    (record,) = artifact.files("scores")
+    return _rows(artifact, "scores")
+
+
+def _rows(artifact: Artifact, role: str) -> list[dict[str, Any]]:
+    (record,) = artifact.files(role)
     return json.loads(artifact.open(record).read_text(encoding="utf-8"))
 
 
@@ -233,6 +248,7 @@ TASKS = {
         tokenize,
         train_vectors,
         pretrain,
+        search,
         finetune,
         evaluate,
         report,

@@ -45,6 +45,7 @@ def test_every_stage_has_a_module_and_every_node_a_stage(tmp_path):
         "curate": {"thresholds": {"min_quality": 0.5}},
         "remove": {"ids": [str(tmp_path / "ids.txt")]},
         "word_vectors": [{"name": "plain"}],
+        "finetune": {"classification": [{"name": "first", "data": "package", "search": {"trials": 2}}]},
     }
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "bert"}')
@@ -120,6 +121,22 @@ def test_sets_that_a_recipe_uses_otherwise_are_not_scored_with_static_vectors(tm
     asked = recipe(**changes, finetune={}, word_vectors=[{"name": "plain"}])
     assert asked.sets_of_word_vectors() == {"package": "classification"}
     assert recipe(**changes, finetune={}).sets_of_word_vectors() == {}
+
+
+def test_each_start_has_a_search_of_its_own_that_every_seed_takes():
+    given = {"name": "first", "data": "package", "seeds": 2, "search": {"trials": 5}}
+    nodes = nodes_of(recipe(finetune={"classification": [given]}))
+    searches = {node.label: node for node in nodes if node.stage == "search"}
+    tuned = {node.label: node for node in nodes if node.stage == "finetune"}
+    assert list(searches) == ["first-pretrained", "first-random"]
+    for label, node in tuned.items():
+        assert node.inputs["search"] == [searches[label.removesuffix("-1")]]
+        assert {role: nodes for role, nodes in node.inputs.items() if role != "search"} == node.inputs[
+            "search"
+        ][0].inputs
+    assert nodes[-1].inputs["searches"] == list(searches.values())
+    more = recipe(finetune={"classification": [{**given, "search": {"trials": 6}}]})
+    assert not {node.address for node in nodes_of(more)} & {node.address for node in tuned.values()}
 
 
 def test_with_what_it_runs_and_where_it_lies_moves_nothing():

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 from lmtrain.encoding.texts import encode_text
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.masked_language_modeling import fill_in, masked_at, window_of
-from lmtrain.evaluation.models import Loaded, load
+from lmtrain.evaluation.models import Loaded
 from lmtrain.evaluation.perplexity import document_nats
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
@@ -95,7 +95,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
     language = context.config.tokens_of
     asked = pairs(language)
     is_decoder = family_of(AutoConfig.from_pretrained(folder)) in DECODERS
-    loaded = load(AutoModelForCausalLM if is_decoder else AutoModelForMaskedLM, folder, context.device)
+    loaded = context.load(AutoModelForCausalLM if is_decoder else AutoModelForMaskedLM, folder)
     nats = decoder_nats(loaded, asked, context) if is_decoder else encoder_nats(loaded, asked, context)
     prefers = np.where(nats[:, 0] == nats[:, 1], 0.5, nats[:, 0] < nats[:, 1])
     return Scored(

@@ -23,7 +23,7 @@ from lmtrain.encoding.texts import encode_pair
 from lmtrain.errors import StageError
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
+from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.evaluation.static_vectors import vectors_of_texts
 from lmtrain.manifest import Artifact
@@ -91,7 +91,7 @@ def _marks(labels: Sequence[Labels], classes: Sequence[str]) -> np.ndarray:
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned classifier."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = load(AutoModelForSequenceClassification, system.folder("weights"), context.device)
+    loaded = context.load(AutoModelForSequenceClassification, system.folder("weights"))
     return _scored(examples, predict(loaded, examples, context), context)
 
 

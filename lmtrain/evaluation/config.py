@@ -1,10 +1,12 @@
 """How systems are scored."""
 
-from typing import ClassVar, Literal
+from importlib.util import find_spec
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lmtrain.config import Config, StageConfig
+from lmtrain.errors import RecipeError
 
 Task = Literal[
     "language_modeling", "masked_language_modeling", "classification", "multi_label", "token_classification",
@@ -42,6 +44,47 @@ PROBED_LANGUAGES = ("en", "zh")
 """Languages that bias is probed in."""
 
 
+class LighterSection(Config):
+    """Lighter versions of a model, made when it is loaded."""
+
+    int8: bool = Field(
+        default=False,
+        description="Linear maps with weights of eight bits (torchao: pip install 'lmtrain[quantization]').",
+    )
+    pruned: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default=[],
+        description="Shares of the weights of linear maps that are set to zero, the smallest first.",
+    )
+
+    @model_validator(mode="after")
+    def _each_share_once(self) -> Self:
+        if len(set(self.pruned)) < len(self.pruned):
+            raise ValueError(f"pruned: name each share once, not {self.pruned}")
+        return self
+
+    def check(self) -> None:
+        """Refuse what needs a package that isn't installed.
+
+        Raises:
+            RecipeError: torchao is missing.
+        """
+        if self.int8 and find_spec("torchao") is None:
+            raise RecipeError(
+                "evaluate.lighter.int8 needs the package torchao: pip install 'lmtrain[quantization]', "
+                "or set it to false"
+            )
+
+    def each(self) -> "list[LighterSection]":
+        """Return every one of these versions by itself."""
+        int8 = [LighterSection(int8=True)] if self.int8 else []
+        return int8 + [LighterSection(pruned=[share]) for share in self.pruned]
+
+    @property
+    def name(self) -> str:
+        """How one version is called, `int8` or `pruned-30`; empty of a model as it is."""
+        return "int8" if self.int8 else "".join(f"pruned-{100 * share:g}" for share in self.pruned)
+
+
 class EvaluateSection(Config):
     """How many resamples, and how much is generated."""
 
@@ -62,6 +105,10 @@ class EvaluateSection(Config):
     target_language: Literal["en", "zh", "ja", "ko", "de"] | None = Field(
         default=None, description="Language of translations, for metrics' tokens; `language` if empty."
     )
+    lighter: LighterSection = Field(
+        default=LighterSection(),
+        description="Lighter versions of each model that are scored beside it, with their size and speed.",
+    )
 
 
 class EvaluateConfig(StageConfig, EvaluateSection):
@@ -81,6 +128,6 @@ class EvaluateConfig(StageConfig, EvaluateSection):
         return self.language or "en"
 
     def label(self, inputs: dict[str, list[str]]) -> str:
-        """Return the system and the set, `tfidf-package`."""
+        """Return the system and the set, `tfidf-package` or `first-pretrained-int8-package`."""
         system = inputs["system"][0] if inputs.get("system") else self.system
-        return f"{system}-{self.dataset}"
+        return "-".join(part for part in (system, self.lighter.name, self.dataset) if part)

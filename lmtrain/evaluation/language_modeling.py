@@ -24,7 +24,6 @@ from lmtrain.evaluation.examples import (
     vocabulary_of,
 )
 from lmtrain.evaluation.generation import sample_continuations
-from lmtrain.evaluation.models import load
 from lmtrain.evaluation.perplexity import document_nats
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
@@ -48,7 +47,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
             f"{system.address.label} has another vocabulary than the shards {shards.address.label}: "
             "tokenize the documents with the model's tokenizer"
         )
-    loaded = load(AutoModelForCausalLM, folder, context.device)
+    loaded = context.load(AutoModelForCausalLM, folder)
     positions = min(CONTEXT, getattr(loaded.model.config, "max_position_embeddings", CONTEXT))
     stride = max(1, positions // 2)
     tokens = [document.tokens for document in documents]

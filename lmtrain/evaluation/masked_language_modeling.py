@@ -24,7 +24,7 @@ from lmtrain.evaluation.examples import (
     token_tables,
     vocabulary_of,
 )
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
+from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.special_ids import special_ids
@@ -79,7 +79,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
     folder = system.folder("weights")
     if read_vocabulary(folder).entries != vocabulary_of(shards).entries:
         raise StageError(f"{system.address.label} has another vocabulary than the shards")
-    loaded = load(AutoModelForMaskedLM, folder, context.device)
+    loaded = context.load(AutoModelForMaskedLM, folder)
     window = window_of(loaded)
     masked = _masked(documents, window)
     nats, right = fill_in(loaded, [document.tokens for document in documents], masked, context)

@@ -11,7 +11,7 @@ from lmtrain.encoding.windows import Window, windows
 from lmtrain.evaluation.answers import BY_CHARACTERS, answer_scores, cmrc_units, squad_words
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
+from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.manifest import Artifact
 from lmtrain.text.segmentation import sentences
@@ -42,7 +42,7 @@ class Span:
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned model."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = load(AutoModelForQuestionAnswering, system.folder("weights"), context.device)
+    loaded = context.load(AutoModelForQuestionAnswering, system.folder("weights"))
     return _scored(examples, predict(loaded, examples, context), context, f"|answer:{LONGEST_ANSWER} tokens")
 
 

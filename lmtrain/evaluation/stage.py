@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.config import Resources
@@ -142,7 +143,8 @@ def _score(
     started = time.monotonic()
     data = Artifact(inputs["data"][0])
     system = Artifact(inputs["system"][0]) if inputs.get("system") else None
-    device = choose_device(resources)
+    lighter = config.lighter.name
+    device = torch.device("cpu") if lighter else choose_device(resources)  # lighter for want of a GPU
     threads = threads_of(resources) if device.type == "cpu" else 1
     context = Context(config, device, watch, threads, removed_ids(removals_of(inputs), data))
     if system is None:
@@ -160,6 +162,7 @@ def _score(
         "groups": len(set(scored.groups)),
         **scored.stats,
         **_guarantee(system),
+        **context.gained(),
         "seconds_scoring": round(time.monotonic() - started, 2),
     }
 
@@ -175,7 +178,7 @@ def _rows(scored: Scored, config: EvaluateConfig, system: Artifact | None) -> li
         )
         rows.append(
             {
-                "system": system.address.label if system else config.system,
+                "system": _system_name(config, system),
                 "model_digest": system.address.digest if system else None,
                 "task": config.task,
                 "language": config.tokens_of,
@@ -196,6 +199,12 @@ def _guarantee(system: Artifact | None) -> dict[str, float]:
     """Return epsilon and delta of a model that was trained under differential privacy; nothing of others."""
     spent = system.stats.get("differential_privacy", {}) if system else {}
     return {name: spent[name] for name in ("epsilon", "delta") if name in spent}
+
+
+def _system_name(config: EvaluateConfig, system: Artifact | None) -> str:
+    """Return a baseline's name or a model's label, `first-pretrained-int8` of a lighter one."""
+    name = system.address.label if system else config.system
+    return "-".join(part for part in (name, config.lighter.name) if part)
 
 
 def _rounded(interval: Interval) -> dict[str, float]:

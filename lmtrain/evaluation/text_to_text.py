@@ -16,7 +16,7 @@ from lmtrain.errors import StageError
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
 from lmtrain.evaluation.generated_text import signatures_of_texts, statistics_of_texts
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, padded, run_batches
+from lmtrain.evaluation.models import Loaded, batches_by_length, padded, run_batches
 from lmtrain.evaluation.question_answering import nearest_sentence
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.manifest import Artifact
@@ -32,7 +32,7 @@ def score_model(labelled: Artifact, system: Artifact, context: Context) -> Score
     examples = _examples(labelled, context)
     folder = system.folder("weights")
     writes_apart = bool(AutoConfig.from_pretrained(folder).is_encoder_decoder)
-    loaded = load(AutoModelForSeq2SeqLM if writes_apart else AutoModelForCausalLM, folder, context.device)
+    loaded = context.load(AutoModelForSeq2SeqLM if writes_apart else AutoModelForCausalLM, folder)
     sources = [PROMPTS[context.config.task].source(example) for example in examples]
     texts = written(loaded, sources, context)
     return _scored(examples, texts, context, f"beams:{context.config.num_beams}")

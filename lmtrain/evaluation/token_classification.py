@@ -23,7 +23,7 @@ from lmtrain.encoding.rows import Row
 from lmtrain.encoding.words import encode_words
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
+from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.manifest import Artifact
 from lmtrain.text.word_vectors import WordVectors
@@ -50,7 +50,7 @@ Entity = tuple[str, int, int]
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned model."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = load(AutoModelForTokenClassification, system.folder("weights"), context.device)
+    loaded = context.load(AutoModelForTokenClassification, system.folder("weights"))
     return _scored(examples, predict(loaded, examples, context))
 
 

@@ -17,7 +17,7 @@ from lmtrain.encoding.texts import encode_text
 from lmtrain.evaluation.classification import tfidf_vectorizer
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.examples import Example, labelled_examples
-from lmtrain.evaluation.models import Loaded, batches_by_length, load, run_batches
+from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.evaluation.static_vectors import vectors_of_texts
 from lmtrain.manifest import Artifact
@@ -35,7 +35,7 @@ COLUMNS = {"similarity": ("sentence1", "sentence2"), "retrieval": ("query", "pas
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a model that was fine-tuned for vectors, or any encoder as it is (then its tokens' mean)."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = load(AutoModel, system.folder("weights"), context.device)
+    loaded = context.load(AutoModel, system.folder("weights"))
     first, second = _texts(examples, context)
     vectors = vectors_of(loaded, [*first, *second], context)
     return _scored(examples, vectors[: len(first)], vectors[len(first) :], context)

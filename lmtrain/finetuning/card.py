@@ -48,8 +48,7 @@ def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifa
         "",
         f"- at most {config.num_train_epochs:g} epochs of batches of {config.train_batch_size}; {ended} "
         f"after {figures['steps']} steps, with the weights of step {figures['best_step']}",
-        f"- {config.optimizer}, learning rate {figures['learning_rate']:g} "
-        f"(tried: {', '.join(f'{rate:g}' for rate in config.learning_rates or [config.learning_rate])})",
+        f"- {config.optimizer}, learning rate {figures['learning_rate']:g} ({_tried(config)})",
         f"- validation loss {figures['validation_loss']:.4f}",
         "",
         *_privacy(figures.get("differential_privacy")),
@@ -85,3 +84,10 @@ def _privacy(guarantee: dict[str, Any] | None) -> list[str]:
         "number of examples, the labels, and the validation split are taken to be public.",
         "",
     ]
+
+
+def _tried(config: FinetuneConfig) -> str:
+    if config.search.trials:
+        low, high = config.search.learning_rate
+        return f"the best of {config.search.trials} trials with rates from {low:g} to {high:g}"
+    return f"tried: {', '.join(f'{rate:g}' for rate in config.learning_rates or [config.learning_rate])}"

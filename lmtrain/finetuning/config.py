@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from lmtrain.config import UNADDRESSED, Config, StageConfig
 from lmtrain.training.config import TrainingConfig
@@ -42,6 +42,45 @@ class PrivacyConfig(Config):
         return self
 
 
+class SearchSection(Config):
+    """Which settings are tried before a fine-tuning, and how soon the worse ones are given up."""
+
+    trials: int = Field(
+        default=0, ge=0, le=1000, description="Trainings with settings drawn from the ranges; 0: no search."
+    )
+    learning_rate: list[Annotated[float, Field(gt=0, lt=10)]] = Field(
+        default=[1e-5, 1e-3],
+        min_length=2,
+        max_length=2,
+        description="Least and greatest rate; between them rates lie evenly on a logarithmic scale.",
+    )
+    train_batch_size: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[], description="Batches to choose from; `train_batch_size` alone if empty."
+    )
+    grace_looks: int = Field(
+        default=1, ge=1, description="Looks at the validation set before a trial may be given up."
+    )
+    reduction_factor: int = Field(
+        default=3,
+        ge=2,
+        le=100,
+        description="At the first look that counts, and each time after so many times as many looks, the "
+        "best one of so many trials goes on.",
+    )
+    seed: int = Field(default=0, ge=0, description="Of the drawn settings.")
+
+    @model_validator(mode="after")
+    def _range_is_a_range(self) -> Self:
+        if not self.trials and self.model_dump(exclude_defaults=True):
+            raise ValueError("search: set trials, the number of trainings to try")
+        low, high = self.learning_rate
+        if low >= high:
+            raise ValueError(
+                f"search.learning_rate: the first must be less than the second, not {low:g}, {high:g}"
+            )
+        return self
+
+
 class FinetuneConfig(TrainingConfig, StageConfig):
     """What every fine-tuning has."""
 
@@ -56,6 +95,10 @@ class FinetuneConfig(TrainingConfig, StageConfig):
     )
     learning_rates: list[Annotated[float, Field(gt=0, lt=10)]] = Field(
         default=[], description="Rates to try; the best on validation is kept. `learning_rate` if empty."
+    )
+    search: SearchSection = Field(
+        default=SearchSection(),
+        description="Trainings that Ray Tune (ASHA) tries first: the best one's rate and batch are taken.",
     )
     max_length: int = Field(default=256, ge=8, description="Tokens of an example; longer ones are cut.")
     train_batch_size: int = Field(default=32, ge=1, description="Examples in a global batch.")
@@ -107,6 +150,7 @@ class FinetuneConfig(TrainingConfig, StageConfig):
         """Refuse what one example decides without noise, and what can't be accounted for."""
         refused = {
             "learning_rates": (len(self.learning_rates) > 1, "every rate that is tried spends privacy"),
+            "search": (self.search.trials > 0, "every trial spends privacy"),
             "batch_ramp_ratio": (self.batch_ramp_ratio > 0, "each example is drawn equally often"),
             "skip_loss_spikes": (self.skip_loss_spikes, "whether a batch is skipped tells of its examples"),
             "class_weights": (
@@ -118,6 +162,18 @@ class FinetuneConfig(TrainingConfig, StageConfig):
         for name, (is_set, why) in refused.items():
             if self.is_private and is_set:
                 raise ValueError(f"{self.name}: leave {name} out with differential_privacy: {why}")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_come_from_one_place(self) -> Self:
+        if self.search.trials and self.learning_rates:
+            raise ValueError(f"{self.name}: give either search or learning_rates")
+        least = min(self.search.train_batch_size, default=self.train_batch_size)
+        if self.search.trials and self.batch_ramp_ratio and self.batch_ramp_start > least:
+            raise ValueError(
+                f"{self.name}: batch_ramp_start {self.batch_ramp_start} must be at most the least of "
+                f"search.train_batch_size, {least}"
+            )
         return self
 
     def label(self, inputs: dict[str, list[str]]) -> str:
@@ -133,6 +189,20 @@ class FinetuneConfig(TrainingConfig, StageConfig):
             for initial in ("pretrained", "random")
             for number in range(self.seeds)
         ]
+
+
+class SearchConfig(StageConfig):
+    """A search for the settings of one fine-tuning; those of other seeds take what it finds."""
+
+    stage: ClassVar[str] = "search"
+    kind: ClassVar[str] = "settings"
+
+    task: str = Field(description="Of the fine-tuning.")
+    training: SerializeAsAny[FinetuneConfig] = Field(description="The fine-tuning, with its search.")
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return the label of the fine-tuning."""
+        return self.training.label(inputs)
 
 
 class ClassificationConfig(FinetuneConfig):

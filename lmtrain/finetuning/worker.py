@@ -2,12 +2,13 @@
 
 import logging
 import math
+import shutil
 from collections.abc import Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import LoraModel
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from lmtrain.building import Attempt
 from lmtrain.errors import DivergedError, StageError
@@ -41,16 +42,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     """
     config: FinetuneConfig = spec["config"]
     attempt: Attempt = spec["attempt"]
-    pretrained, labelled = Artifact(spec["model"]), Artifact(spec["labelled"])
-    tokenizer = AutoTokenizer.from_pretrained(pretrained.folder("weights"))
-    removed = spec["removed"]
-    examples = {split: read_examples(labelled, split, removed) for split in ("train", "validation")}
-    family = family_of(AutoConfig.from_pretrained(pretrained.folder("weights")))
-    task: Task = TASKS.get(config.task).of(TaskSetting(config, tokenizer, family, examples["train"]))
-    rows = {split: ExampleRows(given, task.encode) for split, given in examples.items()}
-    for split, found in rows.items():
-        if not len(found):
-            raise StageError(f"{config.name}: no usable example in the {split} split: {dict(found.rejected)}")
+    labelled, removed = Artifact(spec["labelled"]), spec["removed"]
+    task, rows, tokenizer = _prepared(spec)
     rates = config.learning_rates or [config.learning_rate]
     best: tuple[Outcome, Job, dict[str, torch.Tensor], float] | None = None
     for number, rate in enumerate(rates):
@@ -91,6 +84,56 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         card = model_card(config, figures, labelled, task.use())
         write_model(attempt, model, job.log_folder, weights, tokenizer, figures, card)
     return figures
+
+
+def try_settings(spec: dict[str, Any], number: int, settings: dict[str, Any], process: Process) -> None:
+    """Fine-tune with the settings of one trial, in one process; what its looks see is told, nothing is kept.
+
+    Args:
+        spec: as for `train`.
+        number: of the trial.
+        settings: fields of the config that the trial sets.
+        process: told the steps and the figures.
+
+    Raises:
+        DivergedError: loss or gradient isn't finite.
+    """
+    config = spec["config"].model_copy(update=settings)
+    task, rows, _ = _prepared(spec)
+    job = _job(spec, task, rows, config, number, process)
+    unsaved = spec["resources"].model_copy(update={"compile": False, "checkpoint_seconds": math.inf})
+    trainer = Trainer(job, unsaved, process)
+    try:
+        trainer.run()
+    finally:  # a trial that is given up ends here, too
+        trainer.loader.close()
+        shutil.rmtree(job.log_folder, ignore_errors=True)
+
+
+class _Prepared(NamedTuple):
+    task: Task
+    rows: dict[str, ExampleRows]
+    tokenizer: PreTrainedTokenizerBase
+
+
+def _prepared(spec: dict[str, Any]) -> _Prepared:
+    """Encode the examples as the task does.
+
+    Raises:
+        StageError: a split has no usable example.
+    """
+    config: FinetuneConfig = spec["config"]
+    folder = Artifact(spec["model"]).folder("weights")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    labelled, removed = Artifact(spec["labelled"]), spec["removed"]
+    examples = {split: read_examples(labelled, split, removed) for split in ("train", "validation")}
+    family = family_of(AutoConfig.from_pretrained(folder))
+    task: Task = TASKS.get(config.task).of(TaskSetting(config, tokenizer, family, examples["train"]))
+    rows = {split: ExampleRows(given, task.encode) for split, given in examples.items()}
+    for split, found in rows.items():
+        if not len(found):
+            raise StageError(f"{config.name}: no usable example in the {split} split: {dict(found.rejected)}")
+    return _Prepared(task, rows, tokenizer)
 
 
 def read_examples(labelled: Artifact, split: str, removed: Set[str]) -> list[dict[str, Any]]:

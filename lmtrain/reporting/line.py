@@ -14,8 +14,8 @@ from lmtrain.removals.resolving import removals_of, removed_documents
 from lmtrain.schemas import strings
 
 ROLES = (
-    "corpora", "documents", "labelled", "classifier", "tokenizer", "shards", "word_vectors", "models",
-    "scores",
+    "corpora", "documents", "labelled", "classifier", "tokenizer", "shards", "word_vectors", "searches",
+    "models", "scores",
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ class Scored:
             pretrained one, of static vectors their label, else the baseline's name.
         model: the artifact of the model or the vectors; None for a baseline.
         repetition: of the fine-tuning with another seed; 0 is the first.
+        lighter: how the model was made lighter, such as `int8`; empty of a model as it is.
     """
 
     artifact: Artifact
@@ -36,6 +37,7 @@ class Scored:
     system: str
     model: Artifact | None
     repetition: int = 0
+    lighter: str = ""
 
 
 @dataclass
@@ -94,6 +96,15 @@ class Line:
     @cached_property
     def scored_with_every_seed(self) -> list[Scored]:
         """The scores of every fine-tuning, whichever its seed."""
+        return [scored for scored in self._all_scored if not scored.lighter]
+
+    @cached_property
+    def scored_lighter(self) -> list[Scored]:
+        """The scores of models that were made lighter."""
+        return [scored for scored in self._all_scored if scored.lighter]
+
+    @cached_property
+    def _all_scored(self) -> list[Scored]:
         models = {model.url: model for model in self["models"]}
         return [_scored(artifact, models) for artifact in self["scores"]]
 
@@ -114,7 +125,8 @@ def _scored(artifact: Artifact, models: dict[str, Artifact]) -> Scored:
         repetition = int(model.manifest.config.get("repetition", 0))
     elif model is not None and model.address.kind == "word_vectors":
         system = model.address.label
-    return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model, repetition)
+    lighter = str(artifact.stats["lighter"]["name"]) if "lighter" in artifact.stats else ""
+    return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model, repetition, lighter)
 
 
 def initial_of(model: Artifact) -> str:

@@ -157,7 +157,9 @@ def recipe(line: Line, name: str) -> dict[str, Any]:
     shared = ("bootstrap_samples", "max_generated", "num_beams", "seed")
     for scores in line["scores"]:
         config = scores.manifest.config
-        whole.setdefault("evaluate", {}).update({key: config[key] for key in shared if key in config})
+        section = whole.setdefault("evaluate", {})
+        section.update({key: config[key] for key in shared if key in config})
+        _add_lighter(section, config.get("lighter", {}))
     return {section: given for section, given in whole.items() if given}
 
 
@@ -165,6 +167,15 @@ def _source(config: dict[str, Any], section: str) -> dict[str, Any]:
     if "packages" in config or (section == "label" and "task" not in config):
         return config
     return {**config, "urls": [config["alias"]]}
+
+
+def _add_lighter(section: dict[str, Any], lighter: dict[str, Any]) -> None:
+    """Add a lighter version, as a recipe has it: all of them together."""
+    if lighter:
+        whole = section.setdefault("lighter", {})
+        whole |= {"int8": True} if lighter.get("int8") else {}
+        shares = {*whole.get("pruned", []), *lighter.get("pruned", [])}
+        whole |= {"pruned": sorted(shares)} if shares else {}
 
 
 def _add_finetuning(whole: dict[str, Any], model: Artifact) -> None:

@@ -12,6 +12,7 @@ from lmtrain.manifest import Artifact
 from lmtrain.reporting import curves, humanize
 from lmtrain.reporting.curves import Series
 from lmtrain.reporting.line import Line, initial_of
+from lmtrain.reporting.searches import Searched, searched
 from lmtrain.reporting.svg import bounds
 
 STEEP = 0.985
@@ -51,6 +52,7 @@ class Tuning:
     column: str
     lines: list[Series] = field(default_factory=list)
     facts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    searches: list[Searched] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,9 @@ def tunings(line: Line) -> list[Tuning]:
         if curve:
             tuning.lines.append(curve)
         tuning.facts.append((told, model.stats))
+    searches = [searched(artifact) for artifact in line["searches"]]
+    for tuning in found.values():
+        tuning.searches = [one for one in searches if one.name == tuning.name]
     return list(found.values())
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lmtrain.reporting import humanize, lineage, models, svg
 from lmtrain.reporting.corpus import corpus_of
 from lmtrain.reporting.labelled import labelled_sets
+from lmtrain.reporting.lighter import lighter_models
 from lmtrain.reporting.line import Line
 from lmtrain.reporting.privacy import exposures
 from lmtrain.reporting.results import predicted, results
@@ -44,6 +45,7 @@ def environment() -> Environment:
         made.filters[name] = getattr(humanize, name)
     for name in (
         "line_chart",
+        "dot_chart",
         "length_histogram",
         "cluster_histogram",
         "interval_bar",
@@ -88,6 +90,7 @@ def gather(line: Line, name: str) -> dict[str, Any]:
         "tunings": models.tunings(line),
         "generated": models.generated(line),
         "results": scored,
+        "lighter": lighter_models(line),
         "predicted": [(result, predicted(line, result)) for result in scored],
         "made": lineage.made(line),
         "boxes": lineage.boxes(line, name),
@@ -104,6 +107,7 @@ def _sections(line: Line) -> list[tuple[str, str]]:
     """Return anchor and title of each section that has something to show."""
     candidates = [
         ("scores", "Scores", line["scores"]),
+        ("lighter", "Lighter models", line.scored_lighter),
         ("corpus", "Text", line["corpora"] or line["documents"]),
         ("dropped", "What was dropped", line["corpora"] or line["documents"]),
         ("training", "Training", line["models"] or line["word_vectors"]),

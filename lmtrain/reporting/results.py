@@ -310,6 +310,12 @@ def _difference(ours: Scored, other: Scored, metric: str) -> Interval | None:
         return None
 
 
+def compared_with(ours: Scored, other: Scored, metric: str) -> Compared | None:
+    """Return how far one system is from another; None where the two can't be compared."""
+    found = _difference(ours, other, metric)
+    return None if found is None else _compared(metric, other.system, found)
+
+
 def _samples(artifact: Artifact) -> pa.Table | None:
     tables = list(artifact.tables("samples", columns=["example_id", "group", "statistics"]))
     return pa.concat_tables(tables) if tables else None

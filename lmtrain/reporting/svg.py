@@ -7,6 +7,7 @@ Every color is a class, so that light, dark and print need no second drawing.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -76,12 +77,7 @@ def line_chart(
 
     y_ticks = ticks(y_low, y_high, 4)
     x_ticks = ticks(x_low, x_high, 5)
-    grid = Markup("").join(
-        Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
-            PLOT_WIDTH, y=(y_high - value) / y_span * PLOT_HEIGHT
-        )
-        for value in y_ticks
-    )
+    grid = _grid([(y_high - value) / y_span for value in y_ticks])
     paths = Markup("").join(
         Markup('<polyline class="line line-{}" points="{}"/>').format(
             line.style, " ".join(place(x, y) for x, y in _with_extent(line.points, x_span))
@@ -92,17 +88,110 @@ def line_chart(
         '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
         "<title>{}</title>{}{}</svg>"
     ).format(PLOT_WIDTH, PLOT_HEIGHT, title, title, grid, paths)
-    return Markup(
-        '<div class="chart">{}<div class="y-axis" aria-hidden="true">{}</div>'
-        '<div class="plot-box">{}</div><div class="x-axis" aria-hidden="true">{}</div>'
-        '<div class="x-label" aria-hidden="true">{}</div></div>'
-    ).format(
-        _legend(lines),
+    return _charted(
+        _keys([(line.style, line.name) for line in lines]),
         _labels(((y_high - value) / y_span, format_y(value)) for value in y_ticks),
         drawing,
         _labels(((value - x_low) / x_span, tick_text(value)) for value in x_ticks),
         x_label,
     )
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One trial, or whatever else has two values; `part` is drawn pale, `ring` with a ring around it."""
+
+    x: float
+    y: float
+    told: str
+    part: bool = False
+    ring: bool = False
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Dots of one colour."""
+
+    name: str
+    dots: list[Dot]
+
+
+DOT_COLORS = 4
+"""Colours that the style sheet has; with more groups they come again."""
+
+
+def dot_chart(groups: Sequence[Dots], *, title: str, x_label: str) -> Markup:
+    """Draw dots over a logarithmic axis.
+
+    Args:
+        groups: each with at least one dot, whose x is positive.
+        title: what a person who doesn't see the figure is told.
+        x_label: the unit of x.
+    """
+    xs = [math.log10(dot.x) for group in groups for dot in group.dots]
+    (x_low, x_high), (y_low, y_high) = bounds(xs), bounds([dot.y for group in groups for dot in group.dots])
+
+    def mark(dot: Dot, style: str) -> Markup:
+        across = (math.log10(dot.x) - x_low) / (x_high - x_low) * PLOT_WIDTH
+        down = (y_high - dot.y) / (y_high - y_low) * PLOT_HEIGHT
+        return Markup('<path class="dot {}" d="M{:.1f},{:.1f}h0"><title>{}</title></path>').format(
+            style, across, down, dot.told
+        )
+
+    rings = [mark(dot, "dot-ring") for group in groups for dot in group.dots if dot.ring]
+    dots = [
+        mark(dot, f"dot-{number % DOT_COLORS}{' dot-part' if dot.part else ''}")
+        for number, group in enumerate(groups)
+        for dot in group.dots
+    ]
+    y_ticks = [((y_high - value) / (y_high - y_low), value) for value in ticks(y_low, y_high, 4)]
+    x_ticks = [((math.log10(value) - x_low) / (x_high - x_low), value) for value in _log_ticks(x_low, x_high)]
+    drawing = Markup(
+        '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "<title>{}</title>{}{}</svg>"
+    ).format(
+        PLOT_WIDTH,
+        PLOT_HEIGHT,
+        title,
+        title,
+        _grid([at for at, _ in y_ticks]),
+        Markup("").join([*rings, *dots]),
+    )
+    keys = [(str(number % DOT_COLORS), group.name) for number, group in enumerate(groups)]
+    return _charted(
+        _keys(keys),
+        _labels((at, tick_text(value)) for at, value in y_ticks),
+        drawing,
+        _labels((at, f"{value:g}") for at, value in x_ticks),
+        x_label,
+    )
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten within 10^low and 10^high, fewer over many powers."""
+    factors = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    marks = [float(f"{factor}e{power}") for power in powers for factor in factors]
+    return [mark for mark in marks if low <= math.log10(mark) <= high]
+
+
+def _grid(heights: Sequence[float]) -> Markup:
+    """Draw lines across the plot at shares of its height, from the top."""
+    return Markup("").join(
+        Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
+            PLOT_WIDTH, y=at * PLOT_HEIGHT
+        )
+        for at in heights
+    )
+
+
+def _charted(legend: Markup, y_labels: Markup, drawing: Markup, x_labels: Markup, x_label: str) -> Markup:
+    """Put a drawing and what is written around it together."""
+    return Markup(
+        '<div class="chart">{}<div class="y-axis" aria-hidden="true">{}</div>'
+        '<div class="plot-box">{}</div><div class="x-axis" aria-hidden="true">{}</div>'
+        '<div class="x-label" aria-hidden="true">{}</div></div>'
+    ).format(legend, y_labels, drawing, x_labels, x_label)
 
 
 def _with_extent(points: list[tuple[float, float]], x_span: float) -> list[tuple[float, float]]:
@@ -113,10 +202,9 @@ def _with_extent(points: list[tuple[float, float]], x_span: float) -> list[tuple
     return [(x - half, y), (x + half, y)]
 
 
-def _legend(lines: Sequence[Series]) -> Markup:
-    keys = Markup("").join(
-        Markup('<span class="key key-{}">{}</span>').format(line.style, line.name) for line in lines
-    )
+def _keys(named: Iterable[tuple[str, str]]) -> Markup:
+    """Write the legend: a style's mark and a name for each."""
+    keys = Markup("").join(Markup('<span class="key key-{}">{}</span>').format(*one) for one in named)
     return Markup('<div class="legend">{}</div>').format(keys)
 
 
@@ -198,12 +286,7 @@ def _histogram(
         [number / highest for number in shown], [tell(first + n, each) for n, each in enumerate(shown)]
     )
     y_ticks = ticks(0, highest, 4)
-    grid = Markup("").join(
-        Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
-            PLOT_WIDTH, y=PLOT_HEIGHT * (1 - value / highest)
-        )
-        for value in y_ticks
-    )
+    grid = _grid([1 - value / highest for value in y_ticks])
     every = max(1, math.ceil(len(shown) / 4))
     marks = [
         ((index + 0.5 * centered) / len(shown), mark(first + index))
@@ -213,11 +296,8 @@ def _histogram(
         '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
         "<title>{}</title>{}{}</svg>"
     ).format(PLOT_WIDTH, PLOT_HEIGHT, title, title, grid, bars)
-    return Markup(
-        '<div class="chart"><div class="y-axis" aria-hidden="true">{}</div><div class="plot-box">{}</div>'
-        '<div class="x-axis" aria-hidden="true">{}</div>'
-        '<div class="x-label" aria-hidden="true">{}</div></div>'
-    ).format(
+    return _charted(
+        Markup(""),
         _labels((1 - value / highest, tick_text(value)) for value in y_ticks),
         drawing,
         _labels(marks),

@@ -1,9 +1,9 @@
 """Gradients of single examples, clipped and added up: a private step before its noise (Abadi et al. 2016).
 
 They are vectorized by torch.func over the whole model. So every layer of every family has them, shared
-weights get the sum of their uses, and what dropout drops is drawn for each example. (Opacus' hooks, tried
-with Transformers 5.23, take an example's part of position embeddings for the whole batch's, because these
-are looked up once a batch.)
+weights get the sum of their uses, and what dropout drops is drawn for each example. (With the hooks of
+Opacus 1.6, GPT-2's position embeddings and T5's relative ones have one gradient a batch, because Transformers
+looks them up once a batch.)
 """
 
 import warnings
@@ -32,7 +32,6 @@ class ClippedSum:
     Attributes:
         parameters: that are trained, by name.
         sums: of clipped gradients, by the parameter's name and in its shape.
-        clipped: how many examples had a larger gradient than is allowed.
     """
 
     def __init__(self, trained: Trained, max_norm: float) -> None:

@@ -3,20 +3,29 @@
 import json
 
 import pytest
-from tiny_line import CONTEXT, LONG
+from tiny_line import CONTEXT, LONG, artifact
 
 from lmtrain import schemas, storage
+from lmtrain.canaries import TIMES, CanaryConfig
 from lmtrain.config import Resources
 from lmtrain.errors import CancelledError, RecipeError, StageError
+from lmtrain.evaluation import memorization
 from lmtrain.evaluation.comparison import compare, read_samples
 from lmtrain.evaluation.config import BASELINES, EvaluateConfig
 from lmtrain.evaluation.stage import BASELINE_SCORERS, MODELS, build
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.fitting import TASKS as FITS
 from lmtrain.statistics import METRICS, TASK_METRICS, metric_from_statistics, metrics_of, statistics_of
+from lmtrain.tokenization.config import ShardsConfig
 from lmtrain.watch import SilentWatch
 
 RESOURCES = Resources(workers=1)
+
+
+@pytest.fixture(autouse=True)
+def few_codes(monkeypatch):
+    """Canaries are ranked among few codes."""
+    monkeypatch.setattr(memorization, "CANDIDATES", 8)
 
 
 def settings(task, system, language="en", **more):
@@ -75,6 +84,10 @@ def data_and_model(line, task):
         return line.shards_url, line.language_model()
     if task == "masked_language_modeling":
         return line.shards_url, line.masked_language_model()
+    if task == "memorization":
+        config = ShardsConfig(canaries=CanaryConfig(repetitions=list(TIMES), sets=2))
+        inputs = {"documents": [line.documents_url], "tokenizer": [line.tokenizer_url]}
+        return artifact(config, inputs, line.root, line.write_shards), line.language_model()
     rows = rows_for(task, line.texts)
     return line.labelled(task, rows, task), line.tuned(task, rows, **settings_for(task))
 

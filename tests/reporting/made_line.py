@@ -20,6 +20,7 @@ from made_samples import CANARIES, EXAMPLES, labels_of, samples_of
 from lmtrain import statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.curation.decontamination import CONTAMINATION
+from lmtrain.finetuning.search import settings_of
 from lmtrain.graph import Node, nodes_of
 from lmtrain.recipe import Recipe, parse_recipe
 from lmtrain.schemas import CORPUS, DOCUMENTS, DROPPED, LABELLED, REJECTED
@@ -341,6 +342,20 @@ def _model(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dic
     return stats | {"validation_bits_per_byte": 1.8312}
 
 
+def _search(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
+    random = _random(node)
+    rows: list[dict[str, Any]] = []
+    for number, settings in enumerate(settings_of(node.config.training)):
+        ended = ("whole", "stopped", "stopped", "diverged")[number % 4]
+        loss = None if ended == "diverged" else 0.5 + float(random.random())
+        rows.append({"trial": number, **settings, "ended": ended, "validation_loss": loss, "best_step": 40})
+        rows[-1]["looks"] = []
+    best = min((row for row in rows if row["validation_loss"]), key=lambda row: row["validation_loss"])
+    output.path("search.json").write_text(json.dumps(rows))
+    output.add("search.json", "trials", rows=len(rows))
+    return {"trial": best["trial"], "trials": len(rows), "settings": {}, "ended": {}}
+
+
 def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dict[str, Any]:
     config = node.config.model_dump()
     task, system = config["task"], config["system"]
@@ -379,7 +394,11 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
         output.path("generated.json").write_text(json.dumps(generated, ensure_ascii=False))
         output.add("generated.json", "generated")
     headline = {key: rows[0][key] for key in ("metric", "value", "low", "high")}
-    return {"headline": headline, "samples": table.num_rows, "seconds_scoring": 3.2}
+    stats = {"headline": headline, "samples": table.num_rows, "seconds_scoring": 3.2}
+    if name := node.config.lighter.name:
+        whole = {"whole_bytes": 13_776_000, "whole_milliseconds": 8.0}
+        stats["lighter"] = {"name": name, "bytes": 4_100_000, "milliseconds": 6.0, **whole}
+    return stats
 
 
 MAKERS: dict[str, Callable[[Node, ShardOutput, bool, dict], dict[str, Any]]] = {
@@ -391,6 +410,7 @@ MAKERS: dict[str, Callable[[Node, ShardOutput, bool, dict], dict[str, Any]]] = {
     "tokenize": _shards,
     "train_vectors": _word_vectors,
     "pretrain": _model,
+    "search": _search,
     "finetune": _model,
     "evaluate": _scores,
 }
