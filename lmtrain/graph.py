@@ -9,11 +9,11 @@ is an input of all that documents are read by, and moves no address before pretr
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from lmtrain import storage
 from lmtrain.config import Resources, StageConfig
@@ -28,13 +28,20 @@ from lmtrain.evaluation.config import (
     WORD_VECTORS,
     EvaluateConfig,
 )
-from lmtrain.finetuning.config import FinetuneConfig, SearchConfig, TextToTextConfig
+from lmtrain.finetuning.config import (
+    FinetuneConfig,
+    JointConfig,
+    SearchConfig,
+    TextToTextConfig,
+    TuningConfig,
+)
 from lmtrain.importing.config import ImportConfig
 from lmtrain.importing.listing import family_in, model_files, shape_of
 from lmtrain.importing.listing import with_digest as import_with_digest
 from lmtrain.ingestion.config import DocstringsSource, FilesSource, IngestConfig, LabelConfig
 from lmtrain.ingestion.listing import list_docstrings, list_labelled_files, list_source_files
 from lmtrain.manifest import Address, address_of, is_hit
+from lmtrain.modeling.fitting import SEVERAL
 from lmtrain.modeling.fitting import TASKS as TASK_FITS
 from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.recipe import Recipe
@@ -155,17 +162,20 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     for config in recipe.finetune.all():
         data = labelled[config.data]
         inputs = {"model": [model], "labelled": [data], **removals}
-        found = _searches(config, inputs)
+        found = _searches(config, inputs) if config in recipe.finetune.trained_alone() else {}
         searches += found.values()
         trained = [
             Node(training, {**inputs, **({"search": [found[training.initial]]} if found else {})})
             for training in config.trainings()
+            if config in recipe.finetune.trained_alone()
         ]
         tuned += trained
-        longest = {"max_target_length": config.max_target_length} if _writes(config) else {}
+        longest = config.max_target_length if _writes(config) else None
         as_it_is = [model] if TASK_FITS[config.task].head == "bare" else []  # it has vectors without training
         systems = [*trained, *as_it_is, *_serving(vectors, config.task)]
-        scores += _scores(recipe, config.task, config.data, data, systems, removals, **longest)
+        scores += _scores(recipe, config.task, config.data, data, systems, removals, longest)
+    for nodes, scored in _of_several_tasks(recipe, model, labelled, removals):
+        tuned, scores = [*tuned, *nodes], [*scores, *scored]
     for alias, task in recipe.sets_of_word_vectors().items():
         scores += _scores(recipe, task, alias, labelled[alias], _serving(vectors, task), removals)
     made["models"] = [*made["models"], *tuned]
@@ -174,6 +184,27 @@ def nodes_of(recipe: Recipe) -> list[Node]:
     made |= {"labelled": list(labelled.values()), "scores": scores}
     made |= {"searches": searches} if searches else {}
     return needed([Node(ReportConfig(name=recipe.name), made)])
+
+
+def _of_several_tasks(
+    recipe: Recipe, model: Node, labelled: dict[str, Node], removals: dict[str, list[Node]]
+) -> Iterator[tuple[list[Node], list[Node]]]:
+    """Yield the models of each fine-tuning for several tasks, and their scores on every set of theirs.
+
+    A set that a fine-tuning for one task has, too, has its baselines there.
+    """
+    compared = {config.data for config in recipe.finetune.all()}
+    for config in recipe.several():
+        sets = [labelled[part.data] for part in config.parts()]
+        inputs = {"model": [model], "labelled": sets, **removals}
+        trained = [Node(training, inputs) for training in config.trainings()]
+        scores = []
+        for part, data in zip(config.parts(), sets, strict=True):
+            longest = part.max_target_length
+            found = _scores(recipe, part.task, part.data, data, trained, removals, longest, part.name)
+            scores += found[: len(trained)] if part.data in compared else found
+            compared.add(part.data)
+        yield trained, scores
 
 
 def _pretraining(
@@ -224,6 +255,12 @@ def _imported(recipe: Recipe) -> Node | None:
             raise RecipeError(
                 f"finetune {given.name}: {given.task} isn't for {family}; it is for {', '.join(families)}"
             )
+    for given in recipe.finetune.several():
+        families, _ = SEVERAL[given.task]
+        if family not in families:
+            raise RecipeError(
+                f"finetune {given.name}: {given.task} isn't for {family}; it is for {', '.join(families)}"
+            )
     return _taken_in(config)
 
 
@@ -269,21 +306,19 @@ def _scores(
     data: Node,
     systems: list[Node],
     removals: dict[str, list[Node]],
-    **settings: int,
+    max_target_length: int | None = None,
+    part: str = "",
 ) -> list[Node]:
-    """Return a node for each model, each static vectors, and each baseline on one data set."""
+    """Return a node for each model (or the part of it that is for the task), all vectors, each baseline."""
     section = recipe.evaluate.model_dump(exclude={"language", "lighter"})
     language = _language(recipe)
-    common = {**section, "task": task, "dataset": dataset, "language": language, **settings}
+    longest = {} if max_target_length is None else {"max_target_length": max_target_length}
+    common = {**section, "task": task, "dataset": dataset, "language": language, **longest}
     of_systems = [
-        Node(
-            EvaluateConfig(**common, system=WORD_VECTORS if made.address.kind == WORD_VECTORS else "model"),
-            {"data": [data], "system": [made], **removals},
-        )
-        for made in systems
+        Node(_asked(common, made, part), {"data": [data], "system": [made], **removals}) for made in systems
     ]
     of_systems += [
-        Node(EvaluateConfig(**common, system="model", lighter=lighter), node.inputs)
+        Node(EvaluateConfig(**common, system="model", part=part, lighter=lighter), node.inputs)
         for node, made in zip(of_systems, systems, strict=True)
         for lighter in recipe.evaluate.lighter.each()
         if task not in ("bias", "memorization") and _is_worth_its_weight(made)
@@ -293,10 +328,17 @@ def _scores(
     ]
 
 
+def _asked(common: dict[str, Any], system: Node, part: str) -> EvaluateConfig:
+    """Return what is asked of a system: of static vectors, of a model, or of its part for the task."""
+    if system.address.kind == WORD_VECTORS:
+        return EvaluateConfig(**common, system=WORD_VECTORS)
+    return EvaluateConfig(**common, system="model", part=part)
+
+
 def _is_worth_its_weight(model: Node) -> bool:
     """Tell whether lighter versions are of use: not of vectors, of a control, of a second seed."""
     config = model.config
-    if isinstance(config, FinetuneConfig):
+    if isinstance(config, TuningConfig):
         return config.initial == "pretrained" and not config.repetition
     return model.address.kind == PretrainConfig.kind
 
@@ -416,7 +458,8 @@ def _estimate_disk(node: Node) -> int:
     if node.stage == "pretrain":
         return _parameters(node) * 4 * 4  # weights, and a checkpoint of weights with optimizer state
     if node.stage == "finetune":
-        return _weights_bytes(node.inputs["model"][0])
+        models = len(node.config.members) if isinstance(node.config, JointConfig) else 1
+        return models * _weights_bytes(node.inputs["model"][0])
     if node.stage == "import_model":
         return node.source_bytes
     if isinstance(node.config, WordVectorsConfig):

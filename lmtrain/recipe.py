@@ -15,10 +15,10 @@ from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.curation.presets import QUALITY
 from lmtrain.errors import RecipeError
 from lmtrain.evaluation.config import WORD_VECTOR_TASKS, EvaluateSection
-from lmtrain.finetuning.config import FinetuneSection
+from lmtrain.finetuning.config import FinetuneSection, SeveralConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestSection, LabelSection
-from lmtrain.modeling.fitting import OBJECTIVES, TASKS
+from lmtrain.modeling.fitting import OBJECTIVES, SEVERAL, TASKS
 from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
@@ -69,7 +69,7 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
         tasks = self._labelled_tasks()
-        names = [given.name for given in self.finetune.all()]
+        names = [given.name for given in [*self.finetune.all(), *self.finetune.several()]]
         if len(set(names)) < len(names):
             raise ValueError("finetune: every name must be different")
         for given in self.finetune.all():
@@ -108,16 +108,62 @@ class Recipe(Config):
             raise ValueError("word_vectors: every name must be different")
         return self
 
+    @model_validator(mode="after")
+    def _several_tasks_fit_together(self) -> "Recipe":
+        alone, tasks = {given.name for given in self.finetune.all()}, self._labelled_tasks()
+        asked = [
+            *((given.name, given.tasks, alone, "fine-tuning of one task") for given in self.finetune.joint),
+            *(
+                (given.name, [one.data for one in given.sets], set(tasks), "labelled set")
+                for given in self.finetune.text_to_text
+            ),
+        ]
+        for name, wanted, known, what in asked:
+            for one in sorted(set(wanted) - known):
+                told = ", ".join(sorted(known)) or "none"
+                raise ValueError(f"finetune {name}: no {what} {one!r} (there are: {told})")
+        for given in self.several():
+            families, allowed = SEVERAL[given.task]
+            for part in given.parts():
+                if part.task not in allowed:
+                    raise ValueError(
+                        f"finetune {given.name}: {part.task} ({part.name}) isn't for {given.task}; "
+                        f"it is for {', '.join(allowed)}"
+                    )
+            if not self.ingest.sources:
+                continue
+            if self.pretrain.architecture not in families:
+                raise ValueError(
+                    f"finetune {given.name}: {given.task} isn't for {self.pretrain.architecture}; it is for "
+                    f"{', '.join(families)}"
+                )
+            longest = getattr(given, "max_length", 0)  # a joint one's tasks are checked by themselves
+            if longest > self.pretrain.row_tokens:
+                raise ValueError(
+                    f"finetune {given.name}: max_length {longest} is longer than the rows of "
+                    f"pretraining, pretrain.row_tokens {self.pretrain.row_tokens}"
+                )
+        return self
+
     def sets_of_word_vectors(self) -> dict[str, str]:
         """Return the task by alias of each labelled set that only static vectors are scored on.
 
         Those are the sets that no other part of the recipe uses; without static vectors there are none.
         """
         used = {given.data for given in self.finetune.all()}
+        used |= {part.data for given in self.several() for part in given.parts()}
         used |= {*self.curate.decontaminate, self.classifier.data}
         tasks = {alias: task for alias, task in self._labelled_tasks().items() if alias not in used}
         served = {alias: task for alias, task in tasks.items() if task in WORD_VECTOR_TASKS}
         return served if self.word_vectors else {}
+
+    def several(self) -> list[SeveralConfig]:
+        """Return the fine-tunings for several tasks, each with what it has to know of them."""
+        alone, tasks = {given.name: given for given in self.finetune.all()}, self._labelled_tasks()
+        return [
+            *(given.with_members(alone) for given in self.finetune.joint),
+            *(given.with_tasks(tasks) for given in self.finetune.text_to_text),
+        ]
 
     @model_validator(mode="after")
     def _evaluation_sets_are_known(self) -> "Recipe":

@@ -109,9 +109,11 @@ def _trainings(model: Artifact) -> Iterator[Artifact]:
 def _seen_in(model: Artifact, removals: Removals) -> pa.Table:
     """Return the rows of `REMOVED` that one training saw."""
     if model.manifest.stage == "finetune":
-        (labelled,) = model.inputs("labelled")
-        skipped = removed_ids([given.url for given in model.inputs(ROLE)], labelled)
-        return _shown(removed_examples(removals, labelled), skipped)
+        lists = [given.url for given in model.inputs(ROLE)]
+        return pa.concat_tables(
+            _shown(removed_examples(removals, labelled), removed_ids(lists, labelled))
+            for labelled in model.inputs("labelled")
+        )
     if model.manifest.stage != "pretrain":
         return REMOVED.empty_table()
     (shards,) = model.inputs("shards")

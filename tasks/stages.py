@@ -20,7 +20,7 @@ from lmtrain.config import Resources, StageConfig
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.errors import LmtrainError
 from lmtrain.evaluation.config import EvaluateConfig
-from lmtrain.finetuning.config import FinetuneConfig, SearchConfig
+from lmtrain.finetuning.config import SearchConfig, TuningConfig
 from lmtrain.graph import STAGES
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestConfig, LabelConfig
@@ -183,7 +183,7 @@ def search(inputs: Inputs, config: SearchConfig, label: str, root: str, resource
 
 
 @stage_task
-def finetune(inputs: Inputs, config: FinetuneConfig, label: str, root: str, resources: Resources) -> str:
+def finetune(inputs: Inputs, config: TuningConfig, label: str, root: str, resources: Resources) -> str:
     """Fine-tune a model on a labelled set; show its curves."""
     return _train(inputs, config, label, root, resources)
 

@@ -91,8 +91,8 @@ def _marks(labels: Sequence[Labels], classes: Sequence[str]) -> np.ndarray:
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned classifier."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = context.load(AutoModelForSequenceClassification, system.folder("weights"))
-    return _scored(examples, predict(loaded, examples, context), context)
+    loaded = context.load(AutoModelForSequenceClassification, context.weights(system))
+    return scored_labels(examples, predict(loaded, examples, context), context)
 
 
 def predict(loaded: Loaded, examples: Sequence[Example], context: Context) -> list[Labels]:
@@ -138,7 +138,7 @@ def score_majority(labelled: Artifact, context: Context) -> Scored:
     if context.config.task == "multi_label":
         majority = sorted(label for label in counts if 2 * counts[label] > len(training)) or majority
     examples = labelled_examples(labelled, "test", context.removed)
-    return _scored(examples, [majority] * len(examples), context)
+    return scored_labels(examples, [majority] * len(examples), context)
 
 
 def score_tfidf(labelled: Artifact, context: Context) -> Scored:
@@ -151,7 +151,9 @@ def score_tfidf(labelled: Artifact, context: Context) -> Scored:
         vectorizer.fit_transform(texts), training, vectorizer.transform(asked), INVERSE_REGULARIZATION
     )
     recipe = f"ngrams:{vectorizer.analyzer}{vectorizer.ngram_range[0]}-{vectorizer.ngram_range[1]}"
-    return _scored(examples, predictions, context, f"|{recipe}|sklearn:{metadata.version('scikit-learn')}")
+    return scored_labels(
+        examples, predictions, context, f"|{recipe}|sklearn:{metadata.version('scikit-learn')}"
+    )
 
 
 def score_word_vectors(labelled: Artifact, system: Artifact, context: Context) -> Scored:
@@ -168,7 +170,7 @@ def score_word_vectors(labelled: Artifact, system: Artifact, context: Context) -
         scaler.fit_transform(features), training, scaler.transform(asked), VECTORS_INVERSE_REGULARIZATION
     )
     about = f"|words:mean,{WEIGHTING}|sklearn:{metadata.version('scikit-learn')}"
-    return _scored(examples, predictions, context, about)
+    return scored_labels(examples, predictions, context, about)
 
 
 def _predict_by_regression(
@@ -219,9 +221,10 @@ def _training(labelled: Artifact, context: Context) -> list[Example]:
     return training
 
 
-def _scored(
+def scored_labels(
     examples: Sequence[Example], predictions: Sequence[Labels], context: Context, about: str = ""
 ) -> Scored:
+    """Return the scores of predicted labels; `about` tells in the signature how they came about."""
     gold = [labels_of(example) for example in examples]
     seen = {label for labels in gold for label in labels}
     classes = sorted(seen.union(*predictions))

@@ -121,6 +121,9 @@ class EvaluateConfig(StageConfig, EvaluateSection):
     system: str = Field(description="`model`, `word_vectors`, or the name of a baseline.")
     dataset: str = Field(description="Name of the data set in the scores.")
     max_target_length: int = Field(default=48, ge=1, description="Tokens of a generated summary at most.")
+    part: str = Field(
+        default="", description="Which of its tasks, by name, a model that was trained for several is asked."
+    )
 
     @property
     def tokens_of(self) -> str:

@@ -9,6 +9,7 @@ import torch
 from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.evaluation.lighter import Remembering, lightened, milliseconds, stored_bytes
 from lmtrain.evaluation.models import Loaded, load
+from lmtrain.manifest import Artifact
 from lmtrain.watch import Watch
 
 
@@ -60,3 +61,7 @@ class Context:
             "whole_milliseconds": whole_milliseconds,
         }
         return {"lighter": found}
+
+    def weights(self, system: Artifact) -> Path:
+        """Return the folder of a model; of one that has a folder for each task, the one that is asked."""
+        return system.folder("weights") / self.config.part

@@ -42,8 +42,10 @@ class Span:
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned model."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = context.load(AutoModelForQuestionAnswering, system.folder("weights"))
-    return _scored(examples, predict(loaded, examples, context), context, f"|answer:{LONGEST_ANSWER} tokens")
+    loaded = context.load(AutoModelForQuestionAnswering, context.weights(system))
+    return scored_answers(
+        examples, predict(loaded, examples, context), context, f"|answer:{LONGEST_ANSWER} tokens"
+    )
 
 
 def predict(loaded: Loaded, examples: Sequence[Example], context: Context) -> list[str]:
@@ -106,14 +108,14 @@ def best_span(begins: np.ndarray, ends: np.ndarray, window: Window, context: str
 def score_no_answer(labelled: Artifact, context: Context) -> Scored:
     """Score saying nothing: right for every question without an answer."""
     examples = labelled_examples(labelled, "test", context.removed)
-    return _scored(examples, [""] * len(examples), context)
+    return scored_answers(examples, [""] * len(examples), context)
 
 
 def score_nearest_sentence(labelled: Artifact, context: Context) -> Scored:
     """Score the sentence of the context that shares most words with the question."""
     examples = labelled_examples(labelled, "test", context.removed)
     language = context.config.tokens_of
-    return _scored(
+    return scored_answers(
         examples,
         [nearest_sentence(one["question"], one["context"], language) for one in examples],
         context,
@@ -136,7 +138,10 @@ def nearest_sentence(question: str, context: str, language: str) -> str:
     return text
 
 
-def _scored(examples: Sequence[Example], answers: Sequence[str], context: Context, about: str = "") -> Scored:
+def scored_answers(
+    examples: Sequence[Example], answers: Sequence[str], context: Context, about: str = ""
+) -> Scored:
+    """Return the scores of answers, empty for none; `about` tells in the signature how they came about."""
     language = context.config.tokens_of
     rows = [
         [1.0, *answer_scores(answer, example["answers"], language)]

@@ -28,6 +28,7 @@ from lmtrain.evaluation import (
     question_answering,
     text_to_text,
     token_classification,
+    told,
     vectors,
 )
 from lmtrain.evaluation.config import BASELINES, WORD_VECTOR_TASKS, WORD_VECTORS, EvaluateConfig
@@ -150,8 +151,7 @@ def _score(
     if system is None:
         scored = BASELINE_SCORERS[config.task][config.system](data, context)
     else:
-        scorers = WORD_VECTOR_SCORERS if system.address.kind == WORD_VECTORS else MODELS
-        scored = scorers[config.task](data, system, context)
+        scored = _scorer(config, system)(data, system, context)
     rows = _rows(scored, config, system)
     _write(scored, rows, output)
     headline = {key: rows[0][key] for key in ("metric", "value", "low", "high")}
@@ -165,6 +165,13 @@ def _score(
         **context.gained(),
         "seconds_scoring": round(time.monotonic() - started, 2),
     }
+
+
+def _scorer(config: EvaluateConfig, system: Artifact) -> Callable[[Artifact, Artifact, Context], Scored]:
+    """Return how a system is scored: a model to which all tasks are told as text, by what it writes."""
+    if system.address.kind == WORD_VECTORS:
+        return WORD_VECTOR_SCORERS[config.task]
+    return told.score_model if system.stats.get("task") == "text_to_text" else MODELS[config.task]
 
 
 def _rows(scored: Scored, config: EvaluateConfig, system: Artifact | None) -> list[dict[str, Any]]:

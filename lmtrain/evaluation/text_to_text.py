@@ -30,33 +30,40 @@ TOKENS_AT_ONCE = 16_384
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned model, decoding greedily or with the config's beams."""
     examples = _examples(labelled, context)
-    folder = system.folder("weights")
-    writes_apart = bool(AutoConfig.from_pretrained(folder).is_encoder_decoder)
-    loaded = context.load(AutoModelForSeq2SeqLM if writes_apart else AutoModelForCausalLM, folder)
+    loaded = load_writer(system, context)
     sources = [PROMPTS[context.config.task].source(example) for example in examples]
     texts = written(loaded, sources, context)
-    return _scored(examples, texts, context, f"beams:{context.config.num_beams}")
+    return scored_texts(examples, texts, context, f"beams:{context.config.num_beams}")
+
+
+def load_writer(system: Artifact, context: Context) -> Loaded:
+    """Load a model that writes: an encoder-decoder, or a decoder."""
+    folder = system.folder("weights")
+    writes_apart = bool(AutoConfig.from_pretrained(folder).is_encoder_decoder)
+    return context.load(AutoModelForSeq2SeqLM if writes_apart else AutoModelForCausalLM, folder)
 
 
 def score_first_sentence(labelled: Artifact, context: Context) -> Scored:
     """Score the first sentence of each source."""
     examples, language = _examples(labelled, context), context.config.tokens_of
     source = PROMPTS[context.config.task].source
-    return _scored(examples, [first_sentence(source(example), language) for example in examples], context)
+    return scored_texts(
+        examples, [first_sentence(source(example), language) for example in examples], context
+    )
 
 
 def score_copy(labelled: Artifact, context: Context) -> Scored:
     """Score the source itself."""
     examples = _examples(labelled, context)
     source = PROMPTS[context.config.task].source
-    return _scored(examples, [source(example) for example in examples], context)
+    return scored_texts(examples, [source(example) for example in examples], context)
 
 
 def score_nearest_sentence(labelled: Artifact, context: Context) -> Scored:
     """Score the sentence of the context that shares most words with the question."""
     examples, language = _examples(labelled, context), context.config.tokens_of
     answers = [nearest_sentence(example["question"], example["context"], language) for example in examples]
-    return _scored(examples, answers, context)
+    return scored_texts(examples, answers, context)
 
 
 def first_sentence(document: str, language: str) -> str:
@@ -81,13 +88,21 @@ def prompts_of(loaded: Loaded, sources: Sequence[str], params: dict[str, Any]) -
     return [encode_text(loaded.tokenizer, text, room, framed=False) + suffix for text in texts]
 
 
-def written(loaded: Loaded, sources: Sequence[str], context: Context) -> list[str]:
+def written(
+    loaded: Loaded, sources: Sequence[str], context: Context, params: dict[str, Any] | None = None
+) -> list[str]:
     """Return what a model writes for each source.
+
+    Args:
+        loaded: the model.
+        sources: of each example.
+        context: beams, and tokens that may be written.
+        params: how prompts are made; what the model's config says of the task if they aren't given.
 
     Raises:
         StageError: the model wasn't fine-tuned for the task.
     """
-    params = loaded.params(context.config.task)
+    params = loaded.params(context.config.task) if params is None else params
     prompts = prompts_of(loaded, sources, params)
     texts = [""] * len(prompts)
     beams = context.config.num_beams
@@ -123,9 +138,10 @@ def _examples(labelled: Artifact, context: Context) -> list[Example]:
     return labelled_examples(labelled, "test", context.removed, context.config.max_generated)
 
 
-def _scored(
+def scored_texts(
     examples: Sequence[Example], texts: Sequence[str], context: Context, decoding: str = ""
 ) -> Scored:
+    """Return the scores of texts; `decoding` tells in the signature how they were written."""
     language = context.config.target_language or context.config.tokens_of
     references = [PROMPTS[context.config.task].targets(example) for example in examples]
     signatures = signatures_of_texts(references, language)

@@ -50,7 +50,7 @@ Entity = tuple[str, int, int]
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a fine-tuned model."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = context.load(AutoModelForTokenClassification, system.folder("weights"))
+    loaded = context.load(AutoModelForTokenClassification, context.weights(system))
     return _scored(examples, predict(loaded, examples, context))
 
 

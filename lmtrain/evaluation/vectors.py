@@ -35,7 +35,7 @@ COLUMNS = {"similarity": ("sentence1", "sentence2"), "retrieval": ("query", "pas
 def score_model(labelled: Artifact, system: Artifact, context: Context) -> Scored:
     """Score a model that was fine-tuned for vectors, or any encoder as it is (then its tokens' mean)."""
     examples = labelled_examples(labelled, "test", context.removed)
-    loaded = context.load(AutoModel, system.folder("weights"))
+    loaded = context.load(AutoModel, context.weights(system))
     first, second = _texts(examples, context)
     vectors = vectors_of(loaded, [*first, *second], context)
     return _scored(examples, vectors[: len(first)], vectors[len(first) :], context)
@@ -134,19 +134,24 @@ def _scored(examples: Sequence[Example], first, second, context: Context, about:
         cosines = np.asarray(
             (first.multiply(second) if hasattr(first, "multiply") else first * second).sum(axis=1)
         )
-        scores = cosines.reshape(-1)
-        statistics = similarity_statistics(scores, np.array([example["score"] for example in examples]))
-        predictions = [f"{score:.4f}" for score in scores]
-    else:
-        passages = list(dict.fromkeys(example["passage"] for example in examples))
-        number = {passage: place for place, passage in enumerate(passages)}
-        own = np.array([number[example["passage"]] for example in examples])
-        where = np.array([int(np.flatnonzero(own == place)[0]) for place in range(len(passages))])
-        similar = first @ second[where].T
-        similar = similar.toarray() if hasattr(similar, "toarray") else similar
-        ranks = ranks_of(similar, own)
-        statistics = retrieval_statistics(ranks)
-        predictions = [str(rank) for rank in ranks]
-        about = f"|passages:{len(passages)}{about}"
-    signature = f"cosine{about}"
-    return scored_examples(examples, predictions, statistics, dict.fromkeys(TASK_METRICS[task], signature))
+        return scored_similarities(examples, cosines.reshape(-1), f"cosine{about}")
+    passages = list(dict.fromkeys(example["passage"] for example in examples))
+    number = {passage: place for place, passage in enumerate(passages)}
+    own = np.array([number[example["passage"]] for example in examples])
+    where = np.array([int(np.flatnonzero(own == place)[0]) for place in range(len(passages))])
+    similar = first @ second[where].T
+    similar = similar.toarray() if hasattr(similar, "toarray") else similar
+    ranks = ranks_of(similar, own)
+    signatures = dict.fromkeys(TASK_METRICS[task], f"cosine|passages:{len(passages)}{about}")
+    return scored_examples(examples, [str(rank) for rank in ranks], retrieval_statistics(ranks), signatures)
+
+
+def scored_similarities(examples: Sequence[Example], scores: np.ndarray, signature: str) -> Scored:
+    """Return the scores of what a system says of pairs, shape (pairs,), on any scale."""
+    statistics = similarity_statistics(scores, np.array([example["score"] for example in examples]))
+    return scored_examples(
+        examples,
+        [f"{score:.4f}" for score in scores],
+        statistics,
+        dict.fromkeys(TASK_METRICS["similarity"], signature),
+    )

@@ -1,8 +1,9 @@
 """The model card of a fine-tuned model, made from the manifests."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.config import FinetuneConfig, TuningConfig
 from lmtrain.manifest import Artifact
 
 PIPELINE_TAGS = {
@@ -21,28 +22,35 @@ PIPELINE_TAGS = {
 """What the Hugging Face hub calls a task."""
 
 
-def model_card(config: FinetuneConfig, figures: dict[str, Any], labelled: Artifact, use: str) -> str:
-    """Return the card as Markdown with the metadata that the Hugging Face hub reads."""
-    counts = {split: row["documents"] for split, row in labelled.stats["by_split"].items()}
-    told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    licenses = ", ".join(name for name in sorted(labelled.stats["by_license"]) if name)
+def model_card(
+    config: TuningConfig, figures: dict[str, Any], labelled: Sequence[Artifact], use: str, task: str
+) -> str:
+    """Return the card as Markdown with the metadata that the Hugging Face hub reads.
+
+    Args:
+        config: how the model was trained.
+        figures: of the training.
+        labelled: the sets that it learned from.
+        use: Python code.
+        task: of the folder, or `joint` or `text_to_text` for what is told of several.
+    """
+    data = [line for one in labelled for line in _told_of(one)]
+    tag = [f"pipeline_tag: {PIPELINE_TAGS[task]}"] if task in PIPELINE_TAGS else []
     ended = "stopped by its own validation" if figures["stopped_early"] else "ended"
     start = "a pretrained model" if config.initial == "pretrained" else "random weights"
     lines = [
         "---",
         "library_name: transformers",
-        f"pipeline_tag: {PIPELINE_TAGS[config.task]}",
+        *tag,
         "---",
         "",
         f"# {config.label({})}",
         "",
-        f"A model of {figures['parameters']:,} weights for {config.task}, fine-tuned from {start}.",
+        f"A model of {figures['parameters']:,} weights for {task}, fine-tuned from {start}.",
         "",
         "## Data",
         "",
-        f"- examples: {told}",
-        f"- labelled set: {labelled.address.folder}",
-        f"- licences of the examples: {licenses or 'none is told'}",
+        *data,
         "",
         "## Training",
         "",
@@ -86,8 +94,19 @@ def _privacy(guarantee: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _tried(config: FinetuneConfig) -> str:
-    if config.search.trials:
+def _tried(config: TuningConfig) -> str:
+    if isinstance(config, FinetuneConfig) and config.search.trials:
         low, high = config.search.learning_rate
         return f"the best of {config.search.trials} trials with rates from {low:g} to {high:g}"
     return f"tried: {', '.join(f'{rate:g}' for rate in config.learning_rates or [config.learning_rate])}"
+
+
+def _told_of(labelled: Artifact) -> list[str]:
+    counts = {split: row["documents"] for split, row in labelled.stats["by_split"].items()}
+    told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    licenses = ", ".join(name for name in sorted(labelled.stats["by_license"]) if name)
+    return [
+        f"- examples: {told}",
+        f"- labelled set: {labelled.address.folder}",
+        f"- licences of the examples: {licenses or 'none is told'}",
+    ]

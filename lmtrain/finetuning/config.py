@@ -1,6 +1,6 @@
-"""A fine-tuning for each task: the same training settings, with the task's own beside them."""
+"""A fine-tuning for each task, or for several: the same training settings, the task's own beside them."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -81,26 +81,20 @@ class SearchSection(Config):
         return self
 
 
-class FinetuneConfig(TrainingConfig, StageConfig):
-    """What every fine-tuning has."""
+class TuningConfig(TrainingConfig, StageConfig):
+    """What every fine-tuning has, for one task or several."""
 
     stage: ClassVar[str] = "finetune"
     kind: ClassVar[str] = "model"
     task: ClassVar[str]
 
     name: str = NAME
-    data: Annotated[str, UNADDRESSED] = Field(description="Alias of a labelled set under `label`.")
     num_train_epochs: float = Field(
         default=3.0, gt=0, le=10_000, description="Passes over the training examples at most."
     )
     learning_rates: list[Annotated[float, Field(gt=0, lt=10)]] = Field(
         default=[], description="Rates to try; the best on validation is kept. `learning_rate` if empty."
     )
-    search: SearchSection = Field(
-        default=SearchSection(),
-        description="Trainings that Ray Tune (ASHA) tries first: the best one's rate and batch are taken.",
-    )
-    max_length: int = Field(default=256, ge=8, description="Tokens of an example; longer ones are cut.")
     train_batch_size: int = Field(default=32, ge=1, description="Examples in a global batch.")
     weight_decay: float = Field(default=0.01, ge=0, description="Decoupled decay of matrices.")
     eval_steps: int = Field(default=50, ge=1, description="Steps between two looks at the validation set.")
@@ -120,7 +114,6 @@ class FinetuneConfig(TrainingConfig, StageConfig):
         description="Rank of LoRA's matrices, which are trained instead of the model's own; all if empty.",
     )
     lora_alpha: float = Field(default=16.0, gt=0, description="With LoRA: divided by the rank, its scale.")
-    differential_privacy: PrivacyConfig = PrivacyConfig()
     seeds: int = Field(
         default=1,
         ge=1,
@@ -139,6 +132,41 @@ class FinetuneConfig(TrainingConfig, StageConfig):
         if self.lora_rank and self.layer_rate_decay != 1.0:
             raise ValueError(f"{self.name}: give either lora_rank or layer_rate_decay")
         return self
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the training is differentially private."""
+        return False
+
+    def label(self, inputs: dict[str, list[str]]) -> str:
+        """Return the name, where the weights start, and which repetition it is: `package-pretrained-2`."""
+        return f"{self.name}-{self.initial}" + (f"-{self.repetition}" if self.repetition else "")
+
+    def trainings(self) -> "list[Self]":
+        """Return a config for each training that a recipe asks for: from both starts, with every seed."""
+        return [
+            self.model_copy(
+                update={"initial": initial, "repetition": number, "seed": self.seed + number, "seeds": 1}
+            )
+            for initial in ("pretrained", "random")
+            for number in range(self.seeds)
+        ]
+
+
+OF_ONE_TRAINING = frozenset({"search", "differential_privacy"})
+"""Settings that a training for several tasks has none of."""
+
+
+class FinetuneConfig(TuningConfig):
+    """What every fine-tuning for one task has."""
+
+    data: Annotated[str, UNADDRESSED] = Field(description="Alias of a labelled set under `label`.")
+    max_length: int = Field(default=256, ge=8, description="Tokens of an example; longer ones are cut.")
+    search: SearchSection = Field(
+        default=SearchSection(),
+        description="Trainings that Ray Tune (ASHA) tries first: the best one's rate and batch are taken.",
+    )
+    differential_privacy: PrivacyConfig = PrivacyConfig()
 
     @property
     def is_private(self) -> bool:
@@ -176,19 +204,10 @@ class FinetuneConfig(TrainingConfig, StageConfig):
             )
         return self
 
-    def label(self, inputs: dict[str, list[str]]) -> str:
-        """Return the name, where the weights start, and which repetition it is: `package-pretrained-2`."""
-        return f"{self.name}-{self.initial}" + (f"-{self.repetition}" if self.repetition else "")
-
-    def trainings(self) -> "list[Self]":
-        """Return a config for each training that a recipe asks for: from both starts, with every seed."""
-        return [
-            self.model_copy(
-                update={"initial": initial, "repetition": number, "seed": self.seed + number, "seeds": 1}
-            )
-            for initial in ("pretrained", "random")
-            for number in range(self.seeds)
-        ]
+    def for_task_alone(self) -> Self:
+        """Return what says how the task is done, with the settings of its own training left out."""
+        own = set(type(self).model_fields) - set(TuningConfig.model_fields) - OF_ONE_TRAINING
+        return type(self)(name=self.name, **{name: getattr(self, name) for name in own})
 
 
 class SearchConfig(StageConfig):
@@ -260,13 +279,18 @@ class TextToTextConfig(FinetuneConfig):
 
     @model_validator(mode="after")
     def _leaves_room(self) -> "TextToTextConfig":
-        least = self.max_target_length + LEAST_SOURCE
-        if self.max_length < least:
-            raise ValueError(
-                f"{self.name}: max_length must leave room for the source beside max_target_length, "
-                f"so it must be at least {least}, not {self.max_length}"
-            )
+        check_room(self.name, self.max_length, self.max_target_length)
         return self
+
+
+def check_room(name: str, max_length: int, max_target_length: int) -> None:
+    """Refuse a length that leaves no room for the source."""
+    least = max_target_length + LEAST_SOURCE
+    if max_length < least:
+        raise ValueError(
+            f"{name}: max_length must leave room for the source beside max_target_length, "
+            f"so it must be at least {least}, not {max_length}"
+        )
 
 
 class SummarizationConfig(TextToTextConfig):
@@ -335,8 +359,131 @@ class RetrievalConfig(VectorsConfig):
         return self
 
 
+class Part(NamedTuple):
+    """One task of a model that has several.
+
+    Attributes:
+        name: of the task within the model.
+        task: what it is.
+        data: alias of its labelled set.
+        max_target_length: tokens of a target at most; None where nothing is written.
+    """
+
+    name: str
+    task: str
+    data: str
+    max_target_length: int | None = None
+
+
+class SeveralConfig(TuningConfig):
+    """Several tasks that one model learns together, and how their sets are mixed."""
+
+    temperature: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="A set's share of the rows goes by its size to this power: 1 by size, 0 all alike.",
+    )
+    size_limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rows that a larger set counts as when shares are worked out; its own if empty.",
+    )
+
+    def parts(self) -> list[Part]:
+        """Return the tasks, in the order of their labelled sets."""
+        raise NotImplementedError
+
+
+class JointConfig(SeveralConfig):
+    """Tasks that share one body, each with a head of its own (Caruana 1997; Liu et al. 2019)."""
+
+    task: ClassVar[str] = "joint"
+
+    tasks: list[str] = Field(
+        min_length=2,
+        description="Names of fine-tunings of this recipe; what they say of their tasks holds here, too.",
+    )
+    weights: list[Annotated[float, Field(gt=0)]] = Field(
+        default=[], description="Of the tasks' losses, in the order of `tasks`; 1 each if empty."
+    )
+    separately: Annotated[bool, UNADDRESSED] = Field(
+        default=True, description="Whether its tasks are also trained each by itself, to compare with."
+    )
+    members: list[SerializeAsAny[FinetuneConfig]] = Field(
+        default=[], description="Settings of the tasks: set for each node, not in a recipe."
+    )
+
+    @model_validator(mode="after")
+    def _tasks_stand_beside_each_other(self) -> Self:
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"{self.name}: every one of tasks must be different")
+        if self.weights and len(self.weights) != len(self.tasks):
+            raise ValueError(
+                f"{self.name}: give a weight for each of the {len(self.tasks)} tasks, not {len(self.weights)}"
+            )
+        if self.lora_rank is not None:
+            raise ValueError(f"{self.name}: LoRA isn't for a joint training, which trains all weights")
+        return self
+
+    def with_members(self, given: dict[str, FinetuneConfig]) -> Self:
+        """Return the config with what the fine-tunings that it names say of their tasks."""
+        return self.model_copy(update={"members": [given[name].for_task_alone() for name in self.tasks]})
+
+    def parts(self) -> list[Part]:
+        """Return the tasks, in the order of their labelled sets."""
+        return [Part(one.name, one.task, one.data) for one in self.members]
+
+
+class TextSet(Config):
+    """A labelled set whose examples are told as text."""
+
+    data: str = Field(description="Alias of a labelled set under `label`.")
+    prefix: str = Field(
+        default="",
+        max_length=200,
+        description="Text before each source that tells the task, such as `topic: `; of each set another.",
+    )
+    score_step: float = Field(
+        default=0.2, gt=0, description="Of similarities: what a score is rounded to a multiple of."
+    )
+    task: str = Field(default="", description="Of the set: set for each node, not in a recipe.")
+
+
+class TextMixtureConfig(SeveralConfig):
+    """Tasks that are all told as a text to another, by one model (Raffel et al. 2020)."""
+
+    task: ClassVar[str] = "text_to_text"
+
+    sets: list[TextSet] = Field(min_length=2, description="Labelled sets, each with its prefix.")
+    max_length: int = Field(
+        default=320,
+        ge=8,
+        description="Tokens of source and target together; of the source for an encoder-decoder.",
+    )
+    max_target_length: int = Field(default=48, ge=2, description="Tokens of a target at most.")
+
+    @model_validator(mode="after")
+    def _sets_are_told_apart(self) -> Self:
+        for field in ("data", "prefix"):
+            values = [getattr(given, field) for given in self.sets]
+            if len(set(values)) < len(values):
+                raise ValueError(f"{self.name}: every {field} of its sets must be different")
+        check_room(self.name, self.max_length, self.max_target_length)
+        return self
+
+    def with_tasks(self, tasks: dict[str, str]) -> Self:
+        """Return the config with the task of each set."""
+        sets = [given.model_copy(update={"task": tasks[given.data]}) for given in self.sets]
+        return self.model_copy(update={"sets": sets})
+
+    def parts(self) -> list[Part]:
+        """Return the tasks, in the order of their labelled sets."""
+        return [Part(one.data, one.task, one.data, self.max_target_length) for one in self.sets]
+
+
 class FinetuneSection(Config):
-    """Fine-tunings by task."""
+    """Fine-tunings by task, and those for several tasks."""
 
     classification: list[ClassificationConfig] = Field(
         default=[], description="A text, or two, to one label."
@@ -359,16 +506,38 @@ class FinetuneSection(Config):
     retrieval: list[RetrievalConfig] = Field(
         default=[], description="Queries to the passages that answer them."
     )
+    joint: list[JointConfig] = Field(
+        default=[], description="Several of the above on one model, with a head for each."
+    )
+    text_to_text: list[TextMixtureConfig] = Field(
+        default=[], description="Several tasks of one model, each told as a text to another."
+    )
 
     @model_validator(mode="after")
     def _from_both_starts(self) -> "FinetuneSection":
-        for given in self.all():
+        for given in [*self.all(), *self.several()]:
             if given.initial != "pretrained":
                 raise ValueError(f"{given.name}: leave initial out, both starts are trained and compared")
             if given.repetition:
                 raise ValueError(f"{given.name}: leave repetition out, and say with seeds how many there are")
+        for given in self.joint:
+            if given.members:
+                raise ValueError(f"{given.name}: leave members out, tasks names them")
+        for given in self.text_to_text:
+            if any(one.task for one in given.sets):
+                raise ValueError(f"{given.name}: leave task out, it is that of the labelled set")
         return self
 
     def all(self) -> list[FinetuneConfig]:
-        """Return all of them, task by task."""
-        return [config for name in type(self).model_fields for config in getattr(self, name)]
+        """Return those for one task, task by task."""
+        lists = [getattr(self, name) for name in type(self).model_fields]
+        return [config for given in lists for config in given if isinstance(config, FinetuneConfig)]
+
+    def several(self) -> list[SeveralConfig]:
+        """Return those for several tasks."""
+        return [*self.joint, *self.text_to_text]
+
+    def trained_alone(self) -> list[FinetuneConfig]:
+        """Return those for one task that are trained by themselves."""
+        jointly = {name for given in self.joint if not given.separately for name in given.tasks}
+        return [config for config in self.all() if config.name not in jointly]

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lmtrain.encoding.prompts import PROMPTS
+from lmtrain.encoding.prompts import PROMPTS, Prompt
 from lmtrain.encoding.rows import Rejection, Row
 from lmtrain.encoding.texts import encode_text
 from lmtrain.encoding.words import is_cjk
@@ -29,9 +29,10 @@ class TextToText(PaddedTask):
 
     config: TextToTextConfig
 
-    def __init__(self, setting: TaskSetting) -> None:
+    def __init__(self, setting: TaskSetting, prompt: Prompt | None = None) -> None:
+        """Learn to write the targets of a prompt; the task's own if none is given."""
         super().__init__(setting)
-        self.prompt = PROMPTS[self.config.task]
+        self.prompt = prompt or PROMPTS[self.config.task]
         self.writes_apart = setting.is_encoder_decoder
         self.ids = special_ids(self.tokenizer, self.config.name)
         self.suffix = encode_text(self.tokenizer, self.prompt.suffix, 100, framed=False)
@@ -82,13 +83,16 @@ class TextToText(PaddedTask):
 
     def settings(self) -> dict[str, Any]:
         """Return how prompts are made and how long targets may be."""
-        params = {
+        return {"pad_token_id": self.pad, **own_params(self.config, **self.params())}
+
+    def params(self) -> dict[str, Any]:
+        """Return how prompts are made and how long targets may be."""
+        return {
             "prefix": self.config.prefix,
             "suffix": "" if self.writes_apart else self.prompt.suffix,
             "max_length": self.config.max_length,
             "max_new_tokens": self.config.max_target_length,
         }
-        return {"pad_token_id": self.pad, **own_params(self.config, **params)}
 
     def use(self) -> str:
         """Return Python code for the model card."""

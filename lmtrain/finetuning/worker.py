@@ -3,7 +3,7 @@
 import logging
 import math
 import shutil
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from lmtrain.building import Attempt
 from lmtrain.errors import DivergedError, StageError
 from lmtrain.finetuning.card import model_card
-from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.config import FinetuneConfig, TuningConfig
 from lmtrain.finetuning.examples import ExampleRows
 from lmtrain.finetuning.lora import merged, with_lora
 from lmtrain.finetuning.private import private_trainer
@@ -44,10 +44,55 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
     attempt: Attempt = spec["attempt"]
     labelled, removed = Artifact(spec["labelled"]), spec["removed"]
     task, rows, tokenizer = _prepared(spec)
+    best = best_training(
+        config, lambda given, number: _job(spec, task, rows, given, number, process), spec, process
+    )
+    job, weights = best.job, best.weights
+    figures = {
+        **figures_of(config, best),
+        "rejected": {split: dict(found.rejected) for split, found in rows.items()},
+    }
+    if config.is_private:
+        figures["differential_privacy"]["noise"] = "secret" if spec["secret"] else "from the manifest"
+    if removed:
+        figures["examples_skipped"] = len(removed)
+    if process.leads:
+        model = job.model
+        if config.lora_rank is not None:
+            model = merged(_with_lora(_new_model(spec, task, torch.device("cpu")), config), weights)
+            weights = model.state_dict()
+        card = model_card(config, figures, [labelled], task.use(), config.task)
+        write_model(attempt, model, job.log_folder, weights, tokenizer, figures, card)
+    return figures
+
+
+class Best(NamedTuple):
+    """The training with the least validation loss of those with each learning rate."""
+
+    outcome: Outcome
+    job: Job
+    weights: dict[str, torch.Tensor]
+    rate: float
+
+
+def best_training(
+    config: TuningConfig, job_of: Callable[[Any, int], Job], spec: dict[str, Any], process: Process
+) -> Best:
+    """Train with each learning rate of a config.
+
+    Args:
+        config: names the rates.
+        job_of: makes what is trained, of the config with one rate and the rate's number.
+        spec: `resources`, on what is trained.
+        process: this worker.
+
+    Raises:
+        DivergedError: with every rate.
+    """
     rates = config.learning_rates or [config.learning_rate]
-    best: tuple[Outcome, Job, dict[str, torch.Tensor], float] | None = None
+    best: Best | None = None
     for number, rate in enumerate(rates):
-        job = _job(spec, task, rows, config.model_copy(update={"learning_rate": rate}), number, process)
+        job = job_of(config.model_copy(update={"learning_rate": rate}), number)
         try:
             outcome = _trainer(job, spec, process).run()
         except DivergedError as error:
@@ -59,31 +104,23 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         if process.leads:
             step = outcome.figures["best_step"]
             process.log(f"learning rate {rate:g}: validation loss {loss:.4f} at step {step}")
-        if best is None or loss < best[0].figures["validation_loss"]:
-            best = (outcome, job, whole_weights(job.model), rate)
+        if best is None or loss < best.outcome.figures["validation_loss"]:
+            best = Best(outcome, job, whole_weights(job.model), rate)
     assert best is not None, "the last rate raises where no other was good"
-    outcome, job, weights, rate = best
-    figures = {
-        "parameters": sum(one.numel() for name, one in job.model.named_parameters() if "lora_" not in name),
-        "trained_parameters": parameter_count(job.model, only_trained=True),
+    return best
+
+
+def figures_of(config: TuningConfig, best: Best) -> dict[str, Any]:
+    """Return what there is to tell of a training, for the manifest."""
+    named = best.job.model.named_parameters()
+    return {
+        "parameters": sum(one.numel() for name, one in named if "lora_" not in name),
+        "trained_parameters": parameter_count(best.job.model, only_trained=True),
         "task": config.task,
         "initial": config.initial,
-        "learning_rate": rate,
-        "rejected": {split: dict(found.rejected) for split, found in rows.items()},
-        **outcome.figures,
+        "learning_rate": best.rate,
+        **best.outcome.figures,
     }
-    if config.is_private:
-        figures["differential_privacy"]["noise"] = "secret" if spec["secret"] else "from the manifest"
-    if removed:
-        figures["examples_skipped"] = len(removed)
-    if process.leads:
-        model = job.model
-        if config.lora_rank is not None:
-            model = merged(_with_lora(_new_model(spec, task, torch.device("cpu")), config), weights)
-            weights = model.state_dict()
-        card = model_card(config, figures, labelled, task.use())
-        write_model(attempt, model, job.log_folder, weights, tokenizer, figures, card)
-    return figures
 
 
 def try_settings(spec: dict[str, Any], number: int, settings: dict[str, Any], process: Process) -> None:

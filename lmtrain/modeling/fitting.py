@@ -99,6 +99,21 @@ TASKS: dict[str, TaskFits] = {
 }
 """By name: families for which Transformers (5.23) has the head."""
 
+JOINT_TASKS = tuple(name for name, fits in TASKS.items() if fits.head != "text" and name != "retrieval")
+"""Tasks that can share a body: each has a head beside it. Retrieval compares all rows of a whole batch."""
+
+TOLD_TASKS = (
+    *("classification", "multi_label", "question_answering", "similarity"),
+    *(name for name, fits in TASKS.items() if fits.head == "text"),
+)
+"""Tasks that can be told as a text to another."""
+
+SEVERAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "joint": (_READS, JOINT_TASKS),
+    "text_to_text": (_WRITES, TOLD_TASKS),
+}
+"""Fine-tunings for several tasks: their families, and the tasks that they may have."""
+
 UNPACKED = frozenset({"bloom", *ENCODER_DECODERS})
 """Families that can't keep the documents of a row apart."""
 

@@ -131,10 +131,19 @@ SYSTEM_NAMES = {
 }
 
 
+STARTS_OF_SEVERAL = {"pretrained": "", "random": ", from random weights"}
+
+
 def system_name(system: str) -> str:
-    """Return a system's name in words; static vectors keep the name that the recipe gave them."""
+    """Return a system's name in words; static vectors keep the name that the recipe gave them.
+
+    That of a fine-tuning for several tasks has its start behind it.
+    """
     if system.startswith(STATIC_VECTORS):
         return system
+    name, _, start = system.rpartition("-")
+    if name and start in STARTS_OF_SEVERAL:
+        return f"model “{name}” for several tasks{STARTS_OF_SEVERAL[start]}"
     return SYSTEM_NAMES.get(system, words(system))
 
 

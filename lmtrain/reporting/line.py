@@ -4,7 +4,7 @@ In: URLs of manifests by role, any of which may be missing. Out: the artifacts,
 and the few questions that several parts of the page ask of them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lmtrain import storage
@@ -24,11 +24,13 @@ class Scored:
     """A scores artifact with what it was made of.
 
     Attributes:
-        system: `pretrained` or `random` for a fine-tuned model, `model` for a
-            pretrained one, of static vectors their label, else the baseline's name.
+        system: `pretrained` or `random` for a fine-tuned model, with the name before it for one of several
+            tasks (`all-pretrained`); `model` for a pretrained one, of static vectors their label, else the
+            baseline's name.
         model: the artifact of the model or the vectors; None for a baseline.
         repetition: of the fine-tuning with another seed; 0 is the first.
         lighter: how the model was made lighter, such as `int8`; empty of a model as it is.
+        together: name of the fine-tuning for several tasks, if it is one.
     """
 
     artifact: Artifact
@@ -38,6 +40,7 @@ class Scored:
     model: Artifact | None
     repetition: int = 0
     lighter: str = ""
+    together: str = ""
 
 
 @dataclass
@@ -106,7 +109,18 @@ class Line:
     @cached_property
     def _all_scored(self) -> list[Scored]:
         models = {model.url: model for model in self["models"]}
-        return [_scored(artifact, models) for artifact in self["scores"]]
+        found = [_scored(artifact, models) for artifact in self["scores"]]
+        alone = {(one.task, one.dataset) for one in found if one.system == "pretrained"}
+        first: dict[tuple[str, str], str] = {}
+        for one in found:
+            if one.together and (one.task, one.dataset) not in alone:
+                first.setdefault((one.task, one.dataset), one.together)
+        return [  # where no model was trained for a task alone, the first for several stands in its place
+            replace(one, system=initial_of(one.model))
+            if one.model and one.together and first.get((one.task, one.dataset)) == one.together
+            else one
+            for one in found
+        ]
 
     def labelled_set(self, name: str) -> Artifact | None:
         """Return the labelled set of that name."""
@@ -119,14 +133,18 @@ def _scored(artifact: Artifact, models: dict[str, Artifact]) -> Scored:
         storage.join(artifact.root, given.url) for given in artifact.manifest.inputs if given.role == "system"
     ]
     model = (models.get(urls[0]) or Artifact(urls[0])) if urls else None
-    system, repetition = str(config["system"]), 0
+    system, repetition, together = str(config["system"]), 0, ""
     if model is not None and model.manifest.stage == "finetune":
         system = initial_of(model)
+        if config.get("part"):  # of several tasks: beside the model for this task alone
+            together = str(model.manifest.config["name"])
+            system = f"{together}-{system}"
         repetition = int(model.manifest.config.get("repetition", 0))
     elif model is not None and model.address.kind == "word_vectors":
         system = model.address.label
     lighter = str(artifact.stats["lighter"]["name"]) if "lighter" in artifact.stats else ""
-    return Scored(artifact, str(config["task"]), str(config["dataset"]), system, model, repetition, lighter)
+    task, dataset = str(config["task"]), str(config["dataset"])
+    return Scored(artifact, task, dataset, system, model, repetition, lighter, together)
 
 
 def initial_of(model: Artifact) -> str:

@@ -191,16 +191,39 @@ def _add_finetuning(whole: dict[str, Any], model: Artifact) -> None:
     config["seeds"] = repetition + 1
     if repetition:
         config["seed"] -= repetition
-    data = _labelled_name(model)
-    if data is not None:
-        config["data"] = data
+    data = _labelled_names(model)
+    if "members" in config:
+        config["separately"] = _add_members(whole, model, config.pop("members"))
+    elif "sets" in config:
+        config["sets"] = [{**given} for given in config["sets"]]
+        for given in config["sets"]:
+            given.pop("task")
+    elif data:
+        config["data"] = data[0]
     listed.append(config)
+
+
+def _add_members(whole: dict[str, Any], model: Artifact, members: list[dict[str, Any]]) -> bool:
+    """Add the tasks of a joint training that weren't trained alone; return whether all of them were."""
+    separately = True
+    for member, data in zip(members, _labelled_names(model), strict=True):
+        task = model.stats["parts"][member["name"]]["task"]
+        listed = whole["finetune"].setdefault(task, [])
+        if all(given["name"] != member["name"] for given in listed):
+            listed.append({**member, "data": data})
+            separately = False
+    return separately
 
 
 def _labelled_name(trained: Artifact) -> str | None:
     """Return the name of the labelled set that something was trained on."""
-    data = next((given.url for given in trained.manifest.inputs if given.role == "labelled"), None)
-    return None if data is None else Address.parse(storage.join(trained.root, data))[1].label
+    return next(iter(_labelled_names(trained)), None)
+
+
+def _labelled_names(trained: Artifact) -> list[str]:
+    """Return the names of the labelled sets that something was trained on."""
+    urls = [given.url for given in trained.manifest.inputs if given.role == "labelled"]
+    return [Address.parse(storage.join(trained.root, url))[1].label for url in urls]
 
 
 def recipe_text(line: Line, name: str) -> str:

@@ -20,6 +20,7 @@ from made_samples import CANARIES, EXAMPLES, labels_of, samples_of
 from lmtrain import statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.curation.decontamination import CONTAMINATION
+from lmtrain.finetuning.config import SeveralConfig
 from lmtrain.finetuning.search import settings_of
 from lmtrain.graph import Node, nodes_of
 from lmtrain.recipe import Recipe, parse_recipe
@@ -337,7 +338,9 @@ def _model(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> dic
     stats = {"parameters": 3_444_000, "steps": steps, "tokens": 19_660_800, "seconds_training": 312.4}
     stats |= {"tokens_per_second": 21_280.0, "validation_loss": rows[-1].get("validation_loss", 4.3)}
     if tuned:
-        task = "summarization" if node.label.startswith("summary") else "classification"
+        task = node.config.task
+        if isinstance(node.config, SeveralConfig):
+            stats["parts"] = {part.name: {"task": part.task} for part in node.config.parts()}
         return stats | {"learning_rate": 5e-4, "initial": node.config.model_dump()["initial"], "task": task}
     return stats | {"validation_bits_per_byte": 1.8312}
 

@@ -7,7 +7,9 @@ import pytest
 from made_line import RECIPE, make_line
 
 from lmtrain import storage
+from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.manifest import Artifact
+from lmtrain.reporting import lineage
 from lmtrain.reporting.line import Line
 from lmtrain.reporting.results import Compared, predicted, results
 from lmtrain.statistics import paired_difference
@@ -100,3 +102,40 @@ def test_examples_show_what_every_system_made_of_the_same_text(line):
     for example in examples:
         assert example.reference == "Return the indices of elements."
         assert [style for _, style, _ in example.predictions] == ["ours", "control", "baseline"]
+
+
+def test_models_of_several_tasks_stand_beside_those_for_one(tmp_path):
+    tasks = {"classification": RECIPE["finetune"]["classification"]}
+    files = [{"alias": "mood", "task": "classification", "urls": [str(tmp_path / "mood.jsonl")]}]
+    (tmp_path / "mood.jsonl").write_text("{}\n")
+    tasks["classification"] = [*tasks["classification"], {"name": "mood", "data": "mood"}]
+    label = {**RECIPE["label"], "files": files}
+    told = [{"data": "package", "prefix": "package: "}, {"data": "summary", "prefix": "sum: "}]
+
+    def systems(separately):
+        joint = [{"name": "both", "tasks": ["package", "mood"], "separately": separately}]
+        finetune = {
+            **tasks,
+            "joint": joint,
+            "text_to_text": [{"name": "told", "sets": told, "max_length": 100}],
+        }
+        recipe = {**RECIPE, "label": label, "finetune": finetune}
+        line = Line.open(make_line(recipe, str(tmp_path / f"runs-{separately}")))
+        found = {result.dataset: result for result in results(line)}
+        remade = lineage.recipe(line, "again")["finetune"]
+        assert [given["name"] for given in remade["classification"]] == ["package", "mood"]
+        assert remade["joint"][0]["separately"] is separately
+        assert FinetuneSection.model_validate(remade).joint[0].tasks == ["package", "mood"]
+        return {name: [row.system for row in result.headline.rows] for name, result in found.items()}, found
+
+    beside, found = systems(True)
+    assert beside["package"] == [
+        "pretrained", "random", "majority", "tfidf", "both-pretrained", "both-random", "told-pretrained",
+        "told-random",
+    ]  # fmt: skip
+    assert beside["summary"] == ["pretrained", "random", "first_sentence"], "none was trained for it alone"
+    assert "model “both” for several tasks" in {compared.other[4:] for compared in found["package"].compared}
+    alone, found = systems(False)
+    assert alone["mood"] == ["pretrained", "random", "majority", "tfidf"]
+    assert alone["package"][:2] == ["pretrained", "random"]
+    assert found["mood"].bought
