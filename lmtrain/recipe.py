@@ -19,6 +19,7 @@ from lmtrain.finetuning.config import FinetuneSection, SeveralConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestSection, LabelSection
 from lmtrain.modeling.fitting import OBJECTIVES, SEVERAL, TASKS
+from lmtrain.modeling.sizes import RECURRENT
 from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.tokenization.config import TokenizeSection
@@ -88,6 +89,11 @@ class Recipe(Config):
                 raise ValueError(
                     f"finetune {given.name}: {given.task} isn't for {self.pretrain.architecture}; it is for "
                     f"{', '.join(families)}"
+                )
+            for name in given.not_for_lstms() if self.pretrain.architecture in RECURRENT else ():
+                raise ValueError(
+                    f"finetune {given.name}: leave {name} out, it isn't for an LSTM such as "
+                    f"{self.pretrain.architecture}"
                 )
             if given.max_length > self.pretrain.row_tokens:
                 raise ValueError(

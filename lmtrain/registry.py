@@ -38,6 +38,7 @@ OBJECTIVES = Registry(
     "objective",
     {
         "clm": "lmtrain.objectives.clm:CausalLM",
+        "bilm": "lmtrain.objectives.bilm:BidirectionalLM",
         "mlm": "lmtrain.objectives.mlm:MaskedLM",
         "mlm_nsp": "lmtrain.objectives.pairs:NextSentence",
         "mlm_sop": "lmtrain.objectives.pairs:SentenceOrder",
@@ -58,6 +59,8 @@ ARCHITECTURES = Registry(
         **{f: f"lmtrain.modeling.encoders:{f}" for f in _ENCODERS},
         **{f: f"lmtrain.modeling.decoders:{f}" for f in _DECODERS},
         **{f: f"lmtrain.modeling.encoder_decoders:{f}" for f in _ENCODER_DECODERS},
+        "ulmfit": "lmtrain.modeling.ulmfit:ulmfit",
+        "elmo": "lmtrain.modeling.elmo:elmo",
     },
 )
 TASKS = Registry(

@@ -26,7 +26,10 @@ from lmtrain.curation.config import CurateConfig
 from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.finetuning.task import TaskSetting
 from lmtrain.ingestion.config import LabelConfig, LabelledFiles
+from lmtrain.modeling.build import new_model
+from lmtrain.modeling.fitting import OBJECTIVES
 from lmtrain.modeling.fitting import TASKS as FITS
+from lmtrain.modeling.special_ids import special_ids
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.registry import TASKS
 from lmtrain.schemas import DOCUMENTS, LABELLED, SPLITS, shard_schema
@@ -195,6 +198,21 @@ class Line:
         )  # fmt: skip
         config = PretrainConfig(architecture="bert", objective="mlm", packing="none")
         return self._model_artifact(config, BertForMaskedLM(shape).eval())
+
+    def recurrent_language_model(self, family: str) -> str:
+        """A random LSTM of a family with the line's tokenizer."""
+        objective = {"ulmfit": "clm", "elmo": "bilm"}[family]
+        config = PretrainConfig(
+            architecture=family,
+            hidden_size=32,
+            num_hidden_layers=2,
+            intermediate_size=48,
+            objective=objective,
+        )
+        ids = special_ids(self.tokenizer, "the line's")
+        head = OBJECTIVES[objective].head
+        model = new_model(config, head, len(self.tokenizer), CONTEXT, ids, 0, torch.device("cpu"))
+        return self._model_artifact(config, model)
 
     def tuned(self, task: str, rows: list[dict[str, Any]], **settings: Any) -> str:
         """A random model of a task, whose settings are those of a fine-tuning on these examples."""

@@ -8,7 +8,7 @@ import torch
 from lmtrain.modeling.build import new_model
 from lmtrain.modeling.config import ModelConfig
 from lmtrain.modeling.fitting import Head
-from lmtrain.modeling.sizes import DECODERS, ENCODERS
+from lmtrain.modeling.sizes import BOTH_DIRECTIONS, DECODERS, ENCODERS, RECURRENT
 from lmtrain.modeling.special_ids import SpecialIds
 from lmtrain.objectives.packed import PackedBatch
 
@@ -36,16 +36,23 @@ def causal_lm(
 def tiny_config(architecture: str, **given: Any) -> ModelConfig:
     """Return the shape of a model of a few thousand weights."""
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-    return ModelConfig(**{"architecture": architecture, **shape, **given})
+    shape |= given
+    if architecture in RECURRENT:
+        del shape["num_attention_heads"]
+    return ModelConfig(**{"architecture": architecture, **shape})
 
 
 def tiny_model(architecture: str, head: Head | None = None, attention: str = "sdpa", **given: Any) -> Any:
     """Return a tiny model with the head that objectives over its family's texts usually ask for."""
-    usual: Head = (
-        "causal" if architecture in DECODERS else "masked" if architecture in ENCODERS else "seq2seq"
-    )
     config = tiny_config(architecture, **given)
-    return new_model(config, head or usual, VOCABULARY, ROW, FRAMED, 0, CPU, attention)
+    return new_model(config, head or usual_head(architecture), VOCABULARY, ROW, FRAMED, 0, CPU, attention)
+
+
+def usual_head(architecture: str) -> Head:
+    """Return the head that objectives over a family's texts usually ask for."""
+    if architecture in BOTH_DIRECTIONS:
+        return "both_directions"
+    return "causal" if architecture in DECODERS else "masked" if architecture in ENCODERS else "seq2seq"
 
 
 def framed_rows(texts: list[list[int]], width: int, *, frame: bool = True, every: int = 4) -> PackedBatch:

@@ -1,7 +1,8 @@
 """Whether a language model expects an occupation to go with one gender: pairs of sentences that differ in it.
 
 The way of CrowS-Pairs (Nangia et al. 2020): an encoder is asked for each token that both
-sentences share, masked alone, given the rest; a decoder for the whole sentence. The share of
+sentences share, masked alone, given the rest; a decoder, or one half of a model of both
+directions, for the whole sentence. The share of
 pairs in which the sentence that fits the stereotype is likelier is one half where there is none. English
 occupations are those of WinoBias (Zhao et al. 2018), sorted there by labour statistics; the Chinese ones are
 the most plainly one-sided of them. It measures this one bias, in these templates, and nothing else.
@@ -21,7 +22,7 @@ from lmtrain.evaluation.perplexity import document_nats
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.build import family_of
-from lmtrain.modeling.sizes import DECODERS
+from lmtrain.modeling.sizes import BOTH_DIRECTIONS, DECODERS
 
 TEMPLATES = {
     "en": (
@@ -94,7 +95,7 @@ def score_model(shards: Artifact, system: Artifact, context: Context) -> Scored:
     folder = system.folder("weights")
     language = context.config.tokens_of
     asked = pairs(language)
-    is_decoder = family_of(AutoConfig.from_pretrained(folder)) in DECODERS
+    is_decoder = family_of(AutoConfig.from_pretrained(folder)) in (*DECODERS, *BOTH_DIRECTIONS)
     loaded = context.load(AutoModelForCausalLM if is_decoder else AutoModelForMaskedLM, folder)
     nats = decoder_nats(loaded, asked, context) if is_decoder else encoder_nats(loaded, asked, context)
     prefers = np.where(nats[:, 0] == nats[:, 1], 0.5, nats[:, 0] < nats[:, 1])

@@ -15,6 +15,7 @@ from transformers.utils import logging
 from lmtrain.config import Resources
 from lmtrain.encoding.rows import Row, pad_rows
 from lmtrain.errors import CancelledError, ResourceError, StageError
+from lmtrain.modeling import own  # noqa: F401 (so that folders of its families can be loaded)
 from lmtrain.objectives.base import Batch
 from lmtrain.watch import Watch
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, SerializeAsAny, model_validator
 
 from lmtrain.config import UNADDRESSED, Config, StageConfig
+from lmtrain.modeling.fitting import TASKS
 from lmtrain.training.config import TrainingConfig
 
 LEAST_SOURCE = 32
@@ -153,7 +154,7 @@ class TuningConfig(TrainingConfig, StageConfig):
         ]
 
 
-OF_ONE_TRAINING = frozenset({"search", "differential_privacy"})
+OF_ONE_TRAINING = frozenset({"search", "gradual_unfreezing", "freeze_body", "differential_privacy"})
 """Settings that a training for several tasks has none of."""
 
 
@@ -165,6 +166,14 @@ class FinetuneConfig(TuningConfig):
     search: SearchSection = Field(
         default=SearchSection(),
         description="Trainings that Ray Tune (ASHA) tries first: the best one's rate and batch are taken.",
+    )
+    gradual_unfreezing: bool = Field(
+        default=False,
+        description="Train the head alone in the first epoch, then a layer more with each, from the top.",
+    )
+    freeze_body: bool = Field(
+        default=False,
+        description="Train the head alone, of elmo with its mix of layers, on features that don't change.",
     )
     differential_privacy: PrivacyConfig = PrivacyConfig()
 
@@ -186,6 +195,7 @@ class FinetuneConfig(TuningConfig):
                 "the weights would follow from all examples without noise",
             ),
             "precision": (self.precision == "fp8", "its scales are those of a whole batch"),
+            "gradual_unfreezing": (self.gradual_unfreezing, "the gradients of all layers are clipped as one"),
         }
         for name, (is_set, why) in refused.items():
             if self.is_private and is_set:
@@ -203,6 +213,24 @@ class FinetuneConfig(TuningConfig):
                 f"search.train_batch_size, {least}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _freezes_in_one_way(self) -> Self:
+        ways = {"lora_rank": self.lora_rank is not None}
+        ways |= {name: getattr(self, name) for name in ("gradual_unfreezing", "freeze_body")}
+        given = [name for name, is_given in ways.items() if is_given]
+        if len(given) > 1:
+            raise ValueError(f"{self.name}: give one of {' and '.join(given)} alone")
+        if self.freeze_body and not TASKS[self.task].has_new_head:
+            raise ValueError(
+                f"{self.name}: freeze_body would leave nothing to train, {self.task} has no head of its own"
+            )
+        return self
+
+    def not_for_lstms(self) -> list[str]:
+        """Return the settings that an LSTM can't be fine-tuned with: no linear maps, no rule in vmap."""
+        asked = {"lora_rank": self.lora_rank is not None, "differential_privacy": self.is_private}
+        return [name for name, is_asked in asked.items() if is_asked]
 
     def for_task_alone(self) -> Self:
         """Return what says how the task is done, with the settings of its own training left out."""

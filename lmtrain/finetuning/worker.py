@@ -21,7 +21,9 @@ from lmtrain.finetuning.task import Task, TaskSetting
 from lmtrain.manifest import Artifact
 from lmtrain.modeling import fitting
 from lmtrain.modeling.build import family_of, parameter_count, task_model
-from lmtrain.modeling.layers import rate_shares, repeated_layers
+from lmtrain.modeling.layers import first_steps, freeze_body, rate_shares, repeated_layers
+from lmtrain.modeling.own import IMPORT, is_own
+from lmtrain.modeling.sizes import RECURRENT
 from lmtrain.registry import TASKS
 from lmtrain.training.export import live_folder, write_model
 from lmtrain.training.job import Job, Outcome
@@ -61,7 +63,8 @@ def train(spec: dict[str, Any], process: Process) -> dict[str, Any]:
         if config.lora_rank is not None:
             model = merged(_with_lora(_new_model(spec, task, torch.device("cpu")), config), weights)
             weights = model.state_dict()
-        card = model_card(config, figures, [labelled], task.use(), config.task)
+        use = IMPORT + task.use() if is_own(model.config) else task.use()
+        card = model_card(config, figures, [labelled], use, config.task)
         write_model(attempt, model, job.log_folder, weights, tokenizer, figures, card)
     return figures
 
@@ -165,6 +168,8 @@ def _prepared(spec: dict[str, Any]) -> _Prepared:
     labelled, removed = Artifact(spec["labelled"]), spec["removed"]
     examples = {split: read_examples(labelled, split, removed) for split in ("train", "validation")}
     family = family_of(AutoConfig.from_pretrained(folder))
+    for name in config.not_for_lstms() if family in RECURRENT else ():
+        raise StageError(f"{config.name}: leave {name} out, it isn't for an LSTM ({family})")
     task: Task = TASKS.get(config.task).of(TaskSetting(config, tokenizer, family, examples["train"]))
     rows = {split: ExampleRows(given, task.encode) for split, given in examples.items()}
     for split, found in rows.items():
@@ -208,6 +213,16 @@ def _job(
     model = _new_model(spec, task, process.device)
     if config.lora_rank is not None:
         _with_lora(model, config)
+    if config.freeze_body:
+        freeze_body(model)
+    count, batch = len(rows["train"]), config.train_batch_size
+    steps = max(1, math.ceil(count * config.num_train_epochs / batch))
+    begins = None
+    if config.gradual_unfreezing:
+        begins = first_steps(model, count, batch, new_head=fitting.TASKS[config.task].has_new_head)
+        if process.leads and max(begins.values()) >= steps:
+            told = f"gradual_unfreezing: {config.num_train_epochs:g} epochs are too few to train all layers"
+            process.log(told, logging.WARNING)
     attempt: Attempt = spec["attempt"]
     return Job(
         model=model,
@@ -217,10 +232,11 @@ def _job(
         validation=rows["validation"],
         bytes_per_target=None,
         config=config,
-        steps=max(1, math.ceil(len(rows["train"]) * config.num_train_epochs / config.train_batch_size)),
+        steps=steps,
         checkpoints=f"{attempt.base}/checkpoints/rate-{number}",
         attempt=attempt.id,
         log_folder=live_folder(attempt) / f"rate-{number}",
         flops_per_token=None,
         rate_shares=rate_shares(model, config.layer_rate_decay),
+        first_steps=begins,
     )

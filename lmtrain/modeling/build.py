@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from lmtrain.modeling import own
 from lmtrain.modeling.config import ModelConfig
 from lmtrain.modeling.fitting import TASKS, Head
 from lmtrain.modeling.isolation import fitting_kernel
@@ -32,6 +33,7 @@ PRETRAINING_HEADS = {
     "pairs": AutoModelForPreTraining,
     "seq2seq": AutoModelForSeq2SeqLM,
     "bare": AutoModel,
+    "both_directions": AutoModelForPreTraining,
 }
 """Which head a model has for an objective; `replaced` is two models."""
 
@@ -151,7 +153,7 @@ def task_model(
 
 def family_of(shape: PretrainedConfig) -> str:
     """Return what recipes call a model's family; its `model_type` where they don't know it."""
-    return {"m2m_100": "m2m100"}.get(shape.model_type, shape.model_type)
+    return {"m2m_100": "m2m100"}.get(shape.model_type, shape.model_type.removeprefix(own.PREFIX))
 
 
 def _on(device: torch.device, model: Any) -> Any:

@@ -1,11 +1,22 @@
 """The shape of a model; names are those of Transformers' model configs."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from pydantic import Field, model_validator
 
 from lmtrain.config import Config
-from lmtrain.modeling.sizes import ENCODER_DECODERS, FACTORED, GATED, ROTARY, SIZES, Architecture, Shape, Size
+from lmtrain.modeling.sizes import (
+    ENCODER_DECODERS,
+    FACTORED,
+    GATED,
+    RECURRENT,
+    ROTARY,
+    SIZES,
+    Architecture,
+    Shape,
+    Size,
+)
 
 HEAD_WIDTH = 64
 """Of the heads of a width that the size doesn't have."""
@@ -24,7 +35,9 @@ class ModelConfig(Config):
         description="tiny trains on a laptop in minutes, small in a night; base and large are as published.",
     )
     hidden_size: int | None = Field(
-        default=None, ge=8, description="Width of the residual stream; by size if empty."
+        default=None,
+        ge=8,
+        description="Width of the residual stream, of ulmfit and elmo of the embeddings; by size if empty.",
     )
     num_hidden_layers: int | None = Field(
         default=None,
@@ -43,7 +56,8 @@ class ModelConfig(Config):
     intermediate_size: int | None = Field(
         default=None,
         ge=8,
-        description="Width of the feed-forward part; by size if empty, else 4 (gated: 8/3) hidden_size.",
+        description="Width of the feed-forward part, of ulmfit and elmo the cells of a layer; by size if "
+        "empty, else 4 (gated: 8/3) hidden_size.",
     )
     embedding_size: int | None = Field(
         default=None, ge=8, description="Width of the embeddings (albert, electra); by size if empty."
@@ -66,6 +80,13 @@ class ModelConfig(Config):
         lt=1,
         description="Share of activations that are dropped. 0.1 is usual where text is seen many times.",
     )
+    weight_drop: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the weights from one token to the next that are dropped (ulmfit). 0.5 is usual "
+        "where text is seen many times.",
+    )
 
     @model_validator(mode="after")
     def _is_a_model(self) -> "ModelConfig":
@@ -75,6 +96,8 @@ class ModelConfig(Config):
                 raise ValueError(
                     f"{given[0]} is for {', '.join(sorted(families))}: leave it out for {self.architecture}"
                 )
+        if self.architecture in RECURRENT:
+            return self
         shape = self.shape
         heads, width = shape.num_attention_heads, shape.hidden_size
         if self.head_dim is None and heads * shape.head_dim != width and shape.head_dim == width // heads:
@@ -125,6 +148,8 @@ class ModelConfig(Config):
             vocabulary: entries of the tokenizer.
         """
         shape = self.shape
+        if self.architecture in RECURRENT:
+            return vocabulary * shape.hidden_size + _lstm_weights(self.architecture, shape)
         width, inner = shape.hidden_size, shape.num_attention_heads * shape.head_dim
         of_values = shape.num_key_value_heads * shape.head_dim
         attention = 2 * width * (inner + of_values)
@@ -138,10 +163,21 @@ class ModelConfig(Config):
         return vocabulary * shape.embedding_size + projection + weights
 
 
+def _lstm_weights(family: str, shape: Shape) -> int:
+    """Return the weights of all layers: four gates that look at what comes in and at what came out before."""
+    width, cells, layers = shape.hidden_size, shape.intermediate_size, shape.num_hidden_layers
+    if family == "elmo":  # cells are projected, in two directions
+        return layers * 2 * (4 * cells * (width + width) + cells * width)
+    widths = [width, *[cells] * (layers - 1), width]
+    return sum(4 * after * (before + after) for before, after in pairwise(widths))
+
+
 _FIELDS_OF: dict[tuple[str, ...], frozenset[str]] = {
     ("num_key_value_heads", "rope_theta"): ROTARY,
     ("head_dim",): ROTARY | {"t5"},
     ("embedding_size",): FACTORED,
     ("num_local_experts", "num_experts_per_tok"): frozenset({"mixtral"}),
+    ("num_attention_heads",): frozenset(SIZES) - RECURRENT,
+    ("weight_drop",): frozenset({"ulmfit"}),
 }
 """Fields that only some families have."""

@@ -6,10 +6,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lmtrain.modeling.sizes import DECODERS, ENCODER_DECODERS, ENCODERS
+from lmtrain.modeling.sizes import BOTH_DIRECTIONS, DECODERS, ENCODER_DECODERS, ENCODERS, RECURRENT
 
 Packing = Literal["concatenate", "best_fit", "none"]
-Head = Literal["causal", "masked", "pairs", "replaced", "seq2seq", "bare"]
+Head = Literal["causal", "masked", "pairs", "replaced", "seq2seq", "bare", "both_directions"]
 
 
 MASKS = ("bert", "roberta")
@@ -41,11 +41,15 @@ class Fits:
         return "causal" if self.head == "masked" and family in DECODERS else self.head
 
 
+_ATTENDING = tuple(family for family in DECODERS if family not in RECURRENT)
+"""Decoders that keep the documents of a row apart, as distillation asks it of compiled models."""
+
 WORDS = (("whole_words", "word_starts"),)
 SENTENCES = (("", "sentence_starts"),)
 
 OBJECTIVES: dict[str, Fits] = {
     "clm": Fits(DECODERS, "causal", ("concatenate", "best_fit", "none"), (), ANY),
+    "bilm": Fits(BOTH_DIRECTIONS, "both_directions", ("none",), (), ANY),
     "mlm": Fits(ENCODERS, "masked", ("best_fit", "none"), WORDS),
     "mlm_nsp": Fits(("bert",), "pairs", ("none",), SENTENCES + WORDS),
     "mlm_sop": Fits(("albert", "bert"), "pairs", ("none",), SENTENCES + WORDS),
@@ -53,8 +57,8 @@ OBJECTIVES: dict[str, Fits] = {
     "span_corruption": Fits(ENCODER_DECODERS, "seq2seq", ("none",), (), ("t5",)),
     "denoising": Fits(ENCODER_DECODERS, "seq2seq", ("none",), (("permute_sentences", "sentence_starts"),)),
     "gap_sentences": Fits(ENCODER_DECODERS, "seq2seq", ("none",), SENTENCES),
-    "contrastive": Fits((*ENCODERS, *DECODERS), "bare", ("none",), (), ANY),
-    "distillation": Fits((*ENCODERS, *DECODERS), "masked", ("best_fit", "none"), WORDS, ANY),
+    "contrastive": Fits((*ENCODERS, *DECODERS, *BOTH_DIRECTIONS), "bare", ("none",), (), ANY),
+    "distillation": Fits((*ENCODERS, *_ATTENDING), "masked", ("best_fit", "none"), WORDS, ANY),
 }
 """By name, as recipes have them."""
 
@@ -80,7 +84,7 @@ class TaskFits:
 
 
 _WRITES = (*DECODERS, *ENCODER_DECODERS)
-_READS = (*ENCODERS, *DECODERS)
+_READS = (*ENCODERS, *DECODERS, *BOTH_DIRECTIONS)
 
 TASKS: dict[str, TaskFits] = {
     "classification": TaskFits((*_READS, "t5", "bart"), "sequence_classification"),
@@ -97,7 +101,7 @@ TASKS: dict[str, TaskFits] = {
     "similarity": TaskFits(_READS, "bare"),
     "retrieval": TaskFits(_READS, "bare"),
 }
-"""By name: families for which Transformers (5.23) has the head."""
+"""By name: families for which Transformers (5.23), or our own models, have the head."""
 
 JOINT_TASKS = tuple(name for name, fits in TASKS.items() if fits.head != "text" and name != "retrieval")
 """Tasks that can share a body: each has a head beside it. Retrieval compares all rows of a whole batch."""
@@ -109,12 +113,12 @@ TOLD_TASKS = (
 """Tasks that can be told as a text to another."""
 
 SEVERAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "joint": (_READS, JOINT_TASKS),
+    "joint": (tuple(family for family in _READS if family not in RECURRENT), JOINT_TASKS),
     "text_to_text": (_WRITES, TOLD_TASKS),
 }
 """Fine-tunings for several tasks: their families, and the tasks that they may have."""
 
-UNPACKED = frozenset({"bloom", *ENCODER_DECODERS})
+UNPACKED = frozenset({"bloom", *ENCODER_DECODERS, *RECURRENT})
 """Families that can't keep the documents of a row apart."""
 
 

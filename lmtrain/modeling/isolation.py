@@ -6,7 +6,7 @@ all layers, and outside of what is compiled: one made while tracing is followed 
 second compilation.
 
 Families that have no position numbers to reset (BART, Pegasus, Marian, M2M100) or
-whose positions come with their mask (BLOOM) can't be packed.
+whose positions come with their mask (BLOOM) can't be packed, nor can LSTMs, which have no mask.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,9 @@ FAMILIES = {
 """By the config's `model_type`; each is tested to read a packed document as if it stood alone."""
 
 
-UNPACKED = {"bloom": Family(without=FLEX | {"sdpa"})}
+UNPACKED: dict[str, Family] = dict.fromkeys(
+    ("bloom", "lmtrain-ulmfit", "lmtrain-elmo"), Family(without=FLEX | {"sdpa"})
+)
 """What is known of families that can't be packed; the others lack flex attention alone."""
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 Architecture = Literal[
     "bert", "roberta", "albert", "distilbert", "electra", "modernbert",
-    "gpt2", "llama", "mistral", "mixtral", "gemma", "bloom", "qwen3",
+    "gpt2", "llama", "mistral", "mixtral", "gemma", "bloom", "qwen3", "ulmfit",
+    "elmo",
     "t5", "bart", "pegasus", "marian", "m2m100",
 ]  # fmt: skip
 Size = Literal["tiny", "small", "base", "large"]
@@ -23,8 +24,12 @@ ROTARY = frozenset({"llama", "mistral", "mixtral", "gemma", "qwen3"})
 FACTORED = frozenset({"albert", "electra"})
 """Families whose embeddings may be narrower than their layers."""
 
+RECURRENT = frozenset({"ulmfit", "elmo"})
+"""Families of LSTMs: `hidden_size` is the width of embeddings, `intermediate_size` the cells of a layer."""
+
 ENCODERS = ("bert", "roberta", "albert", "distilbert", "electra", "modernbert")
-DECODERS = ("gpt2", "llama", "mistral", "mixtral", "gemma", "bloom", "qwen3")
+DECODERS = ("gpt2", "llama", "mistral", "mixtral", "gemma", "bloom", "qwen3", "ulmfit")
+BOTH_DIRECTIONS = ("elmo",)
 ENCODER_DECODERS = ("t5", "bart", "pegasus", "marian", "m2m100")
 
 
@@ -120,6 +125,18 @@ SIZES: dict[str, dict[str, Shape]] = {
         "small": _GATED_SMALL,
         "base": Shape(1024, 28, 16, 3072, num_key_value_heads=8, head_dim=128),
         "large": Shape(4096, 36, 32, 12288, num_key_value_heads=8, head_dim=128),
+    },
+    "ulmfit": {  # AWD-LSTMs for WikiText-2 (Merity et al. 2018a) and for enwik8 (2018b)
+        "tiny": Shape(128, 2, 1, 256),
+        "small": Shape(256, 3, 1, 768),
+        "base": Shape(400, 3, 1, 1150),
+        "large": Shape(400, 3, 1, 1840),
+    },
+    "elmo": {  # AllenNLP's medium and original ones (Peters et al. 2018); large: Jozefowicz et al. 2016
+        "tiny": Shape(128, 2, 1, 256),
+        "small": Shape(256, 2, 1, 2048),
+        "base": Shape(512, 2, 1, 4096),
+        "large": Shape(1024, 2, 1, 8192),
     },
     "t5": {  # Raffel et al. 2020
         "tiny": _TINY, "small": Shape(512, 6, 8, 2048, head_dim=64), **_BERT,

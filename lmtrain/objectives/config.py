@@ -7,8 +7,8 @@ from pydantic import Field
 from lmtrain.config import Config
 
 ObjectiveName = Literal[
-    "clm", "mlm", "mlm_nsp", "mlm_sop", "rtd", "span_corruption", "denoising", "gap_sentences", "contrastive",
-    "distillation",
+    "clm", "bilm", "mlm", "mlm_nsp", "mlm_sop", "rtd", "span_corruption", "denoising", "gap_sentences",
+    "contrastive", "distillation",
 ]  # fmt: skip
 
 
@@ -17,10 +17,10 @@ class ObjectiveConfig(Config):
 
     objective: ObjectiveName = Field(
         default="clm",
-        description="clm predicts the next token; mlm masked ones; mlm_nsp and mlm_sop also whether a second "
-        "segment follows, or comes in order; rtd which tokens were replaced; span_corruption and denoising "
-        "what was taken out; gap_sentences whole sentences; contrastive which two are the same; distillation "
-        "what a teacher says.",
+        description="clm predicts the next token; bilm that and the one before; mlm masked ones; mlm_nsp and "
+        "mlm_sop also whether a second segment follows, or comes in order; rtd which tokens were replaced; "
+        "span_corruption and denoising what was taken out; gap_sentences whole sentences; contrastive which "
+        "two are the same; distillation what a teacher says.",
     )
     mlm_probability: float = Field(
         default=0.15, ge=0, lt=1, description="Share of tokens that are masked one by one, or in words."

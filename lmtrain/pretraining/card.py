@@ -4,6 +4,7 @@ from typing import Any
 
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.fitting import OBJECTIVES, Head
+from lmtrain.modeling.sizes import RECURRENT
 from lmtrain.pretraining.config import PretrainConfig
 
 PIPELINE_TAGS: dict[Head, str] = {
@@ -13,6 +14,7 @@ PIPELINE_TAGS: dict[Head, str] = {
     "replaced": "feature-extraction",
     "seq2seq": "text2text-generation",
     "bare": "feature-extraction",
+    "both_directions": "feature-extraction",
 }
 """What the Hugging Face hub calls what a model is for."""
 
@@ -51,6 +53,7 @@ USES: dict[Head, list[str]] = {
         "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))",
     ],
     "bare": _VECTORS,
+    "both_directions": _VECTORS,
 }
 """Python code that uses the exported folder."""
 
@@ -67,6 +70,7 @@ def model_card(
         train: documents, tokens and bytes that it was trained on.
     """
     head = OBJECTIVES[config.objective].head_of(config.architecture)
+    own = config.architecture in RECURRENT
     documents = shards.inputs("documents")
     licenses = sorted({name for one in documents for name in one.stats["by_license"]})
     languages = sorted({name for one in documents for name in one.stats["by_language"]})
@@ -97,6 +101,7 @@ def model_card(
         "## Use",
         "",
         "```python",
+        *(["import lmtrain.modeling.own  # makes the family known to Transformers"] if own else []),
         *USES[head],
         "```",
     ]

@@ -137,6 +137,6 @@ LanguageModeling = Literal["language_modeling", "masked_language_modeling"]
 def language_modeling_task(config: PretrainConfig) -> LanguageModeling | None:
     """Return the task that the model is scored on as it is; none where it says no tokens by itself."""
     head = OBJECTIVES[config.objective].head_of(config.architecture)
-    if head == "causal":
+    if head in ("causal", "both_directions"):  # of both the one that reads from left to right
         return "language_modeling"
     return "masked_language_modeling" if head in ("masked", "pairs") else None

@@ -126,6 +126,8 @@ def flops_of(config: PretrainConfig, model: Any) -> float | None:
         return None
     causal = head == "causal"
     share = 1.0 if causal else config.mlm_probability
+    if head == "both_directions":
+        share = 2.0
     if head == "replaced":
         return sum(
             flops_per_token(one, config.row_tokens, causal=False, head_share=share)

@@ -106,7 +106,9 @@ def new_job(spec: dict[str, Any], process: Process) -> tuple[Job, Any]:
         objective=objective,
         rows=rows,
         validation=validation,
-        bytes_per_target=bytes_per_target(left["validation"]) if config.objective == "clm" else None,
+        bytes_per_target=bytes_per_target(left["validation"])
+        if config.objective in ("clm", "bilm")
+        else None,
         config=config,
         steps=config.max_steps,
         checkpoints=f"{attempt.base}/checkpoints",

@@ -36,9 +36,11 @@ def _times(config: Any, name: str) -> float:
 
 
 def attention_width(model: Any) -> int:
-    """Return the width over which queries meet keys, of all layers together."""
+    """Return the width over which queries meet keys, of all layers together; 0 where there are none."""
     config = model.config
-    heads = config.num_attention_heads
+    heads = getattr(config, "num_attention_heads", None)
+    if heads is None:
+        return 0
     return (
         config.num_hidden_layers * heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
     )

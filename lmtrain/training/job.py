@@ -50,6 +50,7 @@ class Job:
         log_folder: local folder for metrics that people can follow.
         flops_per_token: of one forward and backward pass, for the utilization; None where that isn't told.
         rate_shares: of the learning rate by the parameter's name, where it isn't 1.
+        first_steps: from which parameters are trained, by name, where it isn't 0; frozen before that.
         order: of the training rows; all of them epoch after epoch if there is none.
     """
 
@@ -66,6 +67,7 @@ class Job:
     log_folder: Path
     flops_per_token: float | None
     rate_shares: Mapping[str, float] | None = None
+    first_steps: Mapping[str, int] | None = None
     order: DataOrder | None = None
 
 

@@ -66,7 +66,7 @@ class Trainer:
                 layer.compile()
         self.trained = Trained(job.model, job.objective)
         shard(self.trained, job.layers, resources, process)
-        self.optimizers = Optimizers(job.model, job.config, job.rate_shares)
+        self.optimizers = Optimizers(job.model, job.config, job.rate_shares, job.first_steps)
         self.checkpoints = Checkpoints(job.checkpoints, job.attempt, process, resources.checkpoints_kept)
         self.keeps_best = job.config.early_stopping_patience is not None and job.validation is not None
         self.best = {name: value.detach().clone() for name, value in self._kept()}
@@ -147,6 +147,7 @@ class Trainer:
         everywhere = [max(1.0, count) for count in self.process.sum(targets.tolist())]
         divisors = torch.tensor(everywhere, device=self.process.device)
         self.optimizers.zero_gradients()
+        self.optimizers.freeze(self.state.step)
         total = torch.zeros(len(everywhere), dtype=torch.float64, device=self.process.device)
         for index, batch in enumerate(batches):
             set_gradient_sync(self.trained, self.resources.sharding, index == len(batches) - 1)

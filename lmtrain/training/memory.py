@@ -182,7 +182,7 @@ def step_memory(
             set_gradient_sync(trained, resources.sharding, index == micro_batches - 1)
             with autocast():
                 loss = trained(inputs)
-            loss.backward()
+            loss.sum().backward()
             del loss
         held = LiveBytes()
         held.watch(one.gradient for one in optimizers.shards)

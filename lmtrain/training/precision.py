@@ -107,10 +107,10 @@ def layer_products(model: nn.Module, tokens: int) -> Counter[Products]:
     """
     found: Counter[Products] = Counter()
     for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.ndim == 2 and not isinstance(module, nn.Embedding):
-            outputs, inputs = weight.shape
-            found[Products(*(min(side, LARGEST_SIDE) for side in (tokens, inputs, outputs)))] += 1
+        for weight in () if isinstance(module, nn.Embedding) else module.parameters(recurse=False):
+            if weight.ndim == 2:
+                outputs, inputs = weight.shape
+                found[Products(*(min(side, LARGEST_SIDE) for side in (tokens, inputs, outputs)))] += 1
     return found
 
 

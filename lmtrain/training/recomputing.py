@@ -12,6 +12,8 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
+from lmtrain.modeling.lstm import Recurrent
+
 Recompute = Literal["none", "selective", "full"]
 
 _aten = torch.ops.aten
@@ -36,12 +38,14 @@ def recompute(layers: list[nn.Module], how: Recompute) -> None:
     Args:
         layers: a model's repeated blocks.
         how: `none`; `selective` keeps the results of matrix products and attention, and works out the cheap
-            rest again; `full` keeps what goes into a layer alone.
+            rest again, of which an LSTM has none; `full` keeps what goes into a layer alone.
     """
     if how == "none":
         return
     contexts = {"context_fn": _selective} if how == "selective" else {}
     for layer in layers:
+        if how == "selective" and isinstance(layer, Recurrent):
+            continue
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, **contexts)
 
 

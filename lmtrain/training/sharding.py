@@ -84,6 +84,8 @@ class Shard:
         local: this worker's part, sharing the parameter's memory.
         embeds: whether it holds a vector for each token or position.
         rate_share: of the learning rate, with which it is trained.
+        first_step: from which it is trained.
+        is_frozen: whether that step is still to come.
     """
 
     name: str
@@ -91,10 +93,14 @@ class Shard:
     local: Tensor
     embeds: bool = False
     rate_share: float = 1.0
+    first_step: int = 0
+    is_frozen: bool = False
 
     @property
     def gradient(self) -> Tensor | None:
-        """This worker's part of the gradient."""
+        """This worker's part of the gradient; None while the parameter is frozen."""
+        if self.is_frozen:
+            return None
         gradient = self.parameter.grad
         return gradient.to_local() if isinstance(gradient, DTensor) else gradient
 
@@ -134,21 +140,26 @@ class Shard:
         )
 
 
-def local_shards(model: nn.Module, rate_shares: Mapping[str, float] | None = None) -> Iterator[Shard]:
+def local_shards(
+    model: nn.Module,
+    rate_shares: Mapping[str, float] | None = None,
+    first_steps: Mapping[str, int] | None = None,
+) -> Iterator[Shard]:
     """Yield the trainable parameters as this worker holds them, in the model's order.
 
     Args:
         model: sharded, or whole.
         rate_shares: of the learning rate, by the parameter's name; 1 for those that aren't named.
+        first_steps: from which they are trained, by the parameter's name; 0 for those that aren't named.
     """
-    shares = rate_shares or {}
+    shares, begins = rate_shares or {}, first_steps or {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             data = parameter.data
             local = data.to_local() if isinstance(data, DTensor) else data
             embeds = isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Embedding)
             known = name.replace("_orig_mod.", "")
-            yield Shard(known, parameter, local, embeds, shares.get(known, 1.0))
+            yield Shard(known, parameter, local, embeds, shares.get(known, 1.0), begins.get(known, 0))
 
 
 def own_norm(shards: list[Shard]) -> Tensor:

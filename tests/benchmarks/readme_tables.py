@@ -17,7 +17,7 @@ from cost import cost_table
 from figures import RESULTS
 
 from lmtrain.modeling import fitting
-from lmtrain.modeling.sizes import DECODERS, ENCODER_DECODERS, ENCODERS
+from lmtrain.modeling.sizes import BOTH_DIRECTIONS, DECODERS, ENCODER_DECODERS, ENCODERS
 
 PROJECT = Path(__file__).parents[2]
 PLACES = ("", "lmtrain/curation", "lmtrain/modeling", "lmtrain/training")
@@ -45,7 +45,7 @@ def _by_family(
 ) -> str:
     heads = [*(name.replace("_", " ") for name in names), *(["rows"] if more else [])]
     lines = [f"| family | {' | '.join(heads)} |", "|---|" + ":-:|" * len(heads)]
-    for family in (*ENCODERS, *DECODERS, *ENCODER_DECODERS):
+    for family in (*ENCODERS, *DECODERS, *BOTH_DIRECTIONS, *ENCODER_DECODERS):
         cells = ["✓" if fits(name, family) else "" for name in names] + ([more(family)] if more else [])
         lines.append(f"| {family} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import CPU
+from tiny_models import CPU, tiny_config, usual_head
 
 from lmtrain.encoding.prompts import PROMPTS
 from lmtrain.encoding.rows import Rejection, Row, pad_rows
@@ -15,9 +15,8 @@ from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.finetuning.examples import ExampleRows
 from lmtrain.finetuning.task import Task, TaskSetting
 from lmtrain.modeling.build import new_model, task_model
-from lmtrain.modeling.config import ModelConfig
 from lmtrain.modeling.fitting import TASKS as FITS
-from lmtrain.modeling.sizes import DECODERS, ENCODERS
+from lmtrain.modeling.sizes import BOTH_DIRECTIONS, DECODERS, ENCODERS
 from lmtrain.modeling.special_ids import special_ids
 from lmtrain.registry import TASKS
 from lmtrain.tokenization.config import TokenizerSettings
@@ -77,7 +76,9 @@ def task_of(name: str, tokenizer, family: str, examples=None, **settings) -> Tas
 
 
 def tokenizer_of(family: str, tokenizers):
-    return tokenizers["gpt2" if family in DECODERS else "bert" if family in ENCODERS else "roberta"]
+    return tokenizers[
+        "gpt2" if family in (*DECODERS, *BOTH_DIRECTIONS) else "bert" if family in ENCODERS else "roberta"
+    ]
 
 
 PAIRS = [(name, family) for name, fits in FITS.items() for family in fits.families]
@@ -86,9 +87,7 @@ PAIRS = [(name, family) for name, fits in FITS.items() for family in fits.famili
 @pytest.mark.parametrize(("name", "family"), PAIRS)
 def test_every_task_learns_with_every_family_that_fits(name, family, tokenizers, tmp_path):
     tokenizer = tokenizer_of(family, tokenizers)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-    config = ModelConfig(architecture=family, **shape)
-    head = "causal" if family in DECODERS else "masked" if family in ENCODERS else "seq2seq"
+    config, head = tiny_config(family), usual_head(family)
     ids = special_ids(tokenizer, "folder")
     new_model(config, head, len(tokenizer), 64, ids, 0, CPU).save_pretrained(tmp_path)
     lengths = {"max_length": 64, **({"max_target_length": 16} if FITS[name].head == "text" else {})}

@@ -7,10 +7,10 @@ from tiny_models import CPU, VOCABULARY, causal_lm, tiny_config, tiny_model
 from lmtrain.modeling.build import attention_kernel, parameter_count, task_model
 from lmtrain.modeling.config import ModelConfig
 from lmtrain.modeling.layers import repeated_layers
-from lmtrain.modeling.sizes import DECODERS, ENCODER_DECODERS, ENCODERS, SIZES
+from lmtrain.modeling.sizes import BOTH_DIRECTIONS, DECODERS, ENCODER_DECODERS, ENCODERS, SIZES
 from lmtrain.registry import ARCHITECTURES
 
-FAMILIES = (*ENCODERS, *DECODERS, *ENCODER_DECODERS)
+FAMILIES = (*ENCODERS, *DECODERS, *BOTH_DIRECTIONS, *ENCODER_DECODERS)
 SHAPE = ModelConfig(
     architecture="llama",
     hidden_size=32,

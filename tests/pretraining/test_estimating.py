@@ -139,3 +139,16 @@ def test_a_precision_that_this_machine_does_not_have_is_one_line(tmp_path):
     refused = told("--device", "cpu", recipe=str(recipe))
     assert refused.exit_code == 2
     assert refused.stderr.startswith("lmtrain: precision is fp8, which needs a GPU")
+
+
+def test_an_lstm_of_both_directions_is_estimated_with_both_of_its_losses():
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
+    config = PretrainConfig(
+        architecture="elmo", objective="bilm", row_tokens=32, train_batch_size=4, max_steps=10, **shape
+    )
+    found = estimate(config, 512, Resources(workers=1, micro_batch_size=4), DEVICES[0], 0.4)
+    assert found.parameters == config.parameters(512) + 2 * 2 * 4 * 48, "with a bias for each gate"
+    assert found.flops_per_token == 6 * (config.parameters(512) + 512 * 32), (
+        "the output layer is gone through twice"
+    )
+    assert found.best is not None

@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmtrain.config import Resources
-from lmtrain.modeling.layers import repeated_layers
+from lmtrain.modeling.layers import first_steps, repeated_layers
 from lmtrain.objectives.base import Batch
 from lmtrain.objectives.clm import CausalLM
 from lmtrain.training.config import TrainingConfig
@@ -58,6 +58,7 @@ def trainer(
     dropout: float = 0.0,
     dtype: torch.dtype = torch.float64,
     saves: bool = False,
+    unfreezes: bool = False,
 ) -> Trainer:
     """Return a trainer of a model whose matrices don't divide evenly.
 
@@ -72,6 +73,7 @@ def trainer(
         dropout: of attention.
         dtype: of weights.
         saves: whether to save at each tenth step.
+        unfreezes: whether what lies deeper is trained later, each layer 4 steps after the one above it.
     """
     torch.manual_seed(0)
     shape = LlamaConfig(
@@ -88,6 +90,7 @@ def trainer(
         model=model, layers=repeated_layers(model), objective=CausalLM(pad=0), rows=RandomRows(40),
         validation=RandomRows(5), bytes_per_target=None, config=config, steps=steps,
         checkpoints=str(folder / "checkpoints"), attempt="a", log_folder=folder / "log", flops_per_token=1.0,
+        first_steps=first_steps(model, 4, 1, new_head=True) if unfreezes else None,
     )  # fmt: skip
     how = {"sharding": "zero2", "shard_group": 2} if sharding == "hybrid" else {"sharding": sharding}
     seconds = 1e-9 if saves else 600

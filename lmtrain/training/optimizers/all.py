@@ -30,9 +30,13 @@ class Optimizers:
     """All that moves a model's weights."""
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, rate_shares: Mapping[str, float] | None = None
+        self,
+        model: nn.Module,
+        config: TrainingConfig,
+        rate_shares: Mapping[str, float] | None = None,
+        first_steps: Mapping[str, int] | None = None,
     ) -> None:
-        self.shards = list(local_shards(model, rate_shares))
+        self.shards = list(local_shards(model, rate_shares, first_steps))
         self.parts = _parts(self.shards, config)
 
     @torch.no_grad()
@@ -40,6 +44,15 @@ class Optimizers:
         """Update all weights with `share` of the peak rates."""
         for part in self.parts:
             part.step(share)
+
+    def freeze(self, step: int) -> None:
+        """Leave what isn't trained at a step out of it: weights, moments, and the norm of the gradient.
+
+        Args:
+            step: from 0.
+        """
+        for one in self.shards:
+            one.is_frozen = step < one.first_step
 
     def multiply_in(self, products: str) -> None:
         """Let Muon multiply as the model does: in fp32 for fp32 of any kind, else in bfloat16."""

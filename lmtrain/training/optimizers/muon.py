@@ -50,12 +50,21 @@ class Muon:
         self.rank = dist.get_rank(self.group) if self.group else 0
         self.world = dist.get_world_size(self.group) if self.group else 1
         owners = _owners([tuple(one.parameter.shape) for one in shards], self.world)
-        self.matrices = [self._deal(one, owner) for one, owner in zip(shards, owners, strict=True)]
-        self.owned = [matrix for matrix in self.matrices if matrix.owner == self.rank]
+        self.dealt = [self._deal(one, owner) for one, owner in zip(shards, owners, strict=True)]
         self.momenta = {
             id(matrix): torch.zeros(tuple(matrix.shard.parameter.shape), device=matrix.shard.local.device)
             for matrix in self.owned
         }
+
+    @property
+    def matrices(self) -> list[_Matrix]:
+        """Those that are trained at this step, the same on all workers."""
+        return [matrix for matrix in self.dealt if not matrix.shard.is_frozen]
+
+    @property
+    def owned(self) -> list[_Matrix]:
+        """Of these, the ones that this worker multiplies."""
+        return [matrix for matrix in self.matrices if matrix.owner == self.rank]
 
     def _deal(self, one: Shard, owner: int) -> _Matrix:
         rows = one.parameter.shape[0]
@@ -66,6 +75,8 @@ class Muon:
 
     def step(self, share: float) -> None:
         """Update the matrices with `share` of the peak rate."""
+        if not self.matrices:
+            return
         gradients = self._gather()
         updates = self._orthogonalized(gradients)
         for matrix, update in self._scatter(updates):
@@ -149,7 +160,11 @@ class Muon:
 
     def state(self) -> dict[str, Tensor]:
         """Return the momenta of the owned matrices, whole; together the workers hold all."""
-        return {f"muon.{matrix.shard.name}.momentum": self.momenta[id(matrix)] for matrix in self.owned}
+        return {
+            f"muon.{matrix.shard.name}.momentum": self.momenta[id(matrix)]
+            for matrix in self.dealt
+            if matrix.owner == self.rank
+        }
 
 
 def _present(gradient: Tensor | None) -> Tensor:
