@@ -187,7 +187,10 @@ class Line:
 
     def language_model(self, model: LlamaForCausalLM | None = None) -> str:
         """A random language model with the line's tokenizer."""
-        return self._model_artifact(PretrainConfig(), model or tiny_model(self.tokenizer))
+        if model is None:
+            return self._model_artifact(PretrainConfig(), tiny_model(self.tokenizer))
+        weights = next(model.parameters()).detach().numpy().tobytes()  # another model for other weights
+        return self._model_artifact(PretrainConfig(seed=zlib.crc32(weights)), model)
 
     def masked_language_model(self) -> str:
         """A random encoder with the line's tokenizer."""

@@ -116,6 +116,7 @@ class EvaluateConfig(StageConfig, EvaluateSection):
 
     stage: ClassVar[str] = "evaluate"
     kind: ClassVar[str] = "scores"
+    version: ClassVar[int] = 2
 
     task: Task
     system: str = Field(description="`model`, `word_vectors`, or the name of a baseline.")

@@ -222,7 +222,7 @@ class LabelConfig(StageConfig):
 
     stage: ClassVar[str] = "label"
     kind: ClassVar[str] = "labelled"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     docstrings: DocstringLabels | None = None
     files: LabelledFiles | None = None

@@ -19,7 +19,7 @@ from lmtrain.ingestion.documents import name_in, refusal_of
 from lmtrain.ingestion.readers import read_records
 from lmtrain.ingestion.records import Layout, Part, Record, Refusal
 from lmtrain.ingestion.summaries import Summarized, summarized
-from lmtrain.ingestion.task_forms import FORMS, Content, UnusableError, contents, names_of
+from lmtrain.ingestion.task_forms import FORMS, Content, UnusableError, content_of, names_of, records_in
 from lmtrain.labelled import KNOWN_BY
 from lmtrain.schemas import SPLITS, TASK_COLUMNS, document_id, split_of
 from lmtrain.storage import SourceFile
@@ -165,12 +165,17 @@ def _record_examples(
         return Rejected(file.name, Refusal(record.number, reason, detail, record.bytes), shown)
 
     try:
-        found = list(contents(source.task, values, names))
+        found = records_in(source.task, values)
     except UnusableError as error:
         yield rejected(error.reason, error.detail)
         return
     own_split = _split(mark, record, source)
-    for place, content in enumerate(found):
+    for place, one in enumerate(found):  # a bad question doesn't cost the others of its article
+        try:
+            content = content_of(source.task, one, names)
+        except UnusableError as error:
+            yield rejected(error.reason, error.detail)
+            continue
         refused = refusal_of(record.number, KNOWN_BY[source.task](content), MAX_BYTES)
         if refused:
             yield Rejected(file.name, refused, shown)

@@ -54,17 +54,35 @@ def contents(task: str, values: dict[str, Any], names: dict[str, str]) -> Iterat
     """Yield the examples that a record holds: one, or of a SQuAD article each question of each paragraph.
 
     Raises:
-        UnusableError: it holds none.
+        UnusableError: one of them can't be used.
+    """
+    for record in records_in(task, values):
+        yield content_of(task, record, names)
+
+
+def records_in(task: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the record itself, or of a SQuAD article each question with its paragraph.
+
+    Raises:
+        UnusableError: the article isn't made of paragraphs with questions.
+    """
+    return list(_questions(values)) if task in ASKED and "paragraphs" in values else [values]
+
+
+def content_of(task: str, record: dict[str, Any], names: dict[str, str]) -> Content:
+    """Return the example of a record.
+
+    Raises:
+        UnusableError: it can't be used.
     """
     form = FORMS[task]
-    for record in _questions(values) if task in ASKED and "paragraphs" in values else [values]:
-        found = {}
-        for name, column in names.items():
-            if record.get(column) is None and name not in form.optional:
-                kind = "text" if name == next(iter(names)) else name
-                raise UnusableError(f"missing_{kind}", f"no {name} in {column!r}")
-            found[name] = record.get(column)
-        yield form.read(found)
+    found = {}
+    for name, column in names.items():
+        if record.get(column) is None and name not in form.optional:
+            kind = "text" if name == next(iter(names)) else name
+            raise UnusableError(f"missing_{kind}", f"no {name} in {column!r}")
+        found[name] = record.get(column)
+    return form.read(found)
 
 
 def text_in(value: Any, name: str) -> str:

@@ -74,8 +74,11 @@ class Distillation:
 
     def _targets(self, model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return last hidden states of the tokens that count, and what they are."""
+        base = self.base
+        if isinstance(base, CausalLM) and not base.packed:  # padding stands behind, where nothing sees it
+            batch = {name: value for name, value in batch.items() if name != "document"}
         arguments = encoder_arguments(model, batch)
-        if isinstance(self.base, CausalLM):
+        if isinstance(base, CausalLM):
             arguments["use_cache"] = False
         hidden = model.base_model(**arguments).last_hidden_state.flatten(0, 1)
         labels = batch["labels"].flatten()

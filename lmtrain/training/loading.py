@@ -121,17 +121,29 @@ class Loader:
         empty = not len(indices)
         if empty:
             epochs, indices = self.order.at(0, 1)
-        taken = indices
-        if isinstance(self.objective, TakesPartners):
-            partners = self.objective.partners(indices, epochs, self.seed, len(self.rows))
-            taken = np.concatenate([indices, partners])
-        batch = self.objective.collate(self.rows.take(taken), indices, epochs, self.seed)
+        batch = collated(self.objective, self.rows, indices, epochs, self.seed)
         targets = []
         for name in self.objective.targets.values():
             if empty:
                 batch[name] = torch.full_like(batch[name], IGNORED)
             targets.append(int((batch[name] != IGNORED).sum()))
         return MicroBatch(batch, targets, 0 if empty else _tokens(batch))
+
+
+def collated(objective: Objective, rows: Rows, indices: np.ndarray, epochs: np.ndarray, seed: int) -> Batch:
+    """Return the batch of some rows, whose partners are taken too where the objective asks for them.
+
+    Args:
+        objective: makes the batch.
+        rows: all of them.
+        indices: of the batch's rows.
+        epochs: of each.
+        seed: of the training.
+    """
+    taken = indices
+    if isinstance(objective, TakesPartners):
+        taken = np.concatenate([indices, objective.partners(indices, epochs, seed, len(rows))])
+    return objective.collate(rows.take(taken), indices, epochs, seed)
 
 
 def _tokens(batch: Batch) -> int:

@@ -27,7 +27,7 @@ from lmtrain.training.checkpoint import Checkpoints
 from lmtrain.training.communication import CollectiveWaits
 from lmtrain.training.job import Job, Outcome, Trained
 from lmtrain.training.keyed import key_dropout
-from lmtrain.training.loading import Loader
+from lmtrain.training.loading import Loader, collated
 from lmtrain.training.metrics import MetricsLog
 from lmtrain.training.optimizers import Optimizers
 from lmtrain.training.precision import Precision, check_precision, measured_precision, multiply_in_fp8
@@ -330,7 +330,7 @@ class Trainer:
         facts = self.checkpoints.load(self._tensors())
         if facts is None:
             first = np.zeros(1, dtype=np.int64)
-            batch = self.job.objective.collate(self.job.rows.take(first), first, first, self.config.seed)
+            batch = collated(self.job.objective, self.job.rows, first, first, self.config.seed)
             tokens = batch["input_ids"].numel() * self.resources.micro_batch_size
             self.precision = measured_precision(self.job.model, self.config.precision, tokens, self.process)
         else:

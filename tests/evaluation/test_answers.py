@@ -29,7 +29,7 @@ def test_english_by_words_without_case_articles_and_punctuation(prediction, answ
     [
         ("北京。", ["北京"], 1.0, 1.0),
         ("在北京市", ["北京"], 0.0, 2 * 2 / (4 + 2)),
-        ("1998年", ["1998 年"], 1.0, 1.0),
+        ("1998年", ["1998 年"], 0.0, 1.0),
         ("Python语言", ["python"], 0.0, 2 * 1 / (3 + 1)),
         ("上海", ["北京", "上海市"], 0.0, 2 * 2 / (2 + 3)),
         ("京北", ["北京"], 0.0, 2 * 1 / 4),
@@ -42,7 +42,7 @@ def test_chinese_by_the_longest_run_of_characters(prediction, answers, exact, f1
 
 def test_units_of_both_rules():
     assert squad_words("The  quick, (brown) fox's a") == ["quick", "brown", "foxs"]
-    assert cmrc_units("GPT-3是《模型》，2020年") == ["gpt", "3", "是", "模", "型", "2020", "年"]
+    assert cmrc_units("GPT-3是《模型》，2020年") == ["gpt3", "是", "模", "型", "2020", "年"]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lmtrain.config import SplitConfig
+from lmtrain.ingestion.config import LabelledFiles
+from lmtrain.ingestion.examples import Rejected, examples_of_file
 from lmtrain.ingestion.readers import read_records
 from lmtrain.ingestion.records import Layout, Part
 from lmtrain.ingestion.task_forms import UnusableError, contents, names_of
@@ -121,3 +126,45 @@ def test_conll_has_a_word_a_line(tmp_path):
         {"tokens": ["#"], "tags": ["O"]},
     ]
     assert [record.number for record in records] == [2, 6, 10]
+
+
+GOOD_LINE = {"text": "fine", "label": "good"}
+BAD = {
+    "a.jsonl": (json.dumps(GOOD_LINE) + '\n{"text": "poor"}\n' + json.dumps(GOOD_LINE), 1, "missing_label"),
+    "a.csv": ('text,label\nfine,good\n"poor",\n坏,bad\n', 1, "empty_label"),
+    "a.conll": ("北 B-LOC\n京 I-LOC\n\nAda X-PER\n\nwrote O\n", 3, "unknown_tag"),
+    "a.parquet": ([GOOD_LINE, {"text": "poor", "label": None}, GOOD_LINE], 1, "missing_label"),
+}
+"""By file: what stands in it, the record that can't be used, and why."""
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_label_is_counted_with_its_file_and_line(tmp_path, name):
+    given, bad, reason = BAD[name]
+    path = tmp_path / name
+    if isinstance(given, str):
+        path.write_text(given, encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(given), path)
+    task = "token_classification" if name.endswith("conll") else "classification"
+    source = LabelledFiles(alias="mine", task=task, urls=[str(path)])
+    [file] = list_files(str(path))
+    found = list(examples_of_file(file, "", source, SplitConfig()))
+    refused = [
+        (one.file, one.refusal.number, one.refusal.reason) for one in found if isinstance(one, Rejected)
+    ]
+    assert refused == [(file.name, bad, reason)]
+    assert len(found) == 3
+
+
+def test_a_bad_question_does_not_cost_the_others_of_its_article(tmp_path):
+    qas = [{"question": "Who?", "answers": [{"text": "Ada", "answer_start": start}]} for start in (0, 99, 0)]
+    path = tmp_path / "squad.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Ada wrote it.", "qas": qas}]}]}))
+    source = LabelledFiles(alias="mine", task="question_answering", urls=[str(path)])
+    good, bad, other = examples_of_file(list_files(str(path))[0], "", source, SplitConfig())
+    assert isinstance(bad, Rejected)
+    assert (bad.refusal.number, bad.refusal.reason) == (0, "answer_out_of_range")
+    assert not isinstance(good, Rejected)
+    assert not isinstance(other, Rejected)
+    assert good.id != other.id
