@@ -62,7 +62,7 @@ def sets_of(line):
 
 def mixture(**settings):
     given = {
-        "learning_rate": 1e-2, "num_train_epochs": 8, "train_batch_size": 16, "eval_steps": 20,
+        "learning_rate": 5e-3, "num_train_epochs": 14, "train_batch_size": 16, "eval_steps": 20,
         "precision": "fp32", "early_stopping_patience": 20, "max_length": 44, "max_target_length": 8,
     }  # fmt: skip
     config = TextMixtureConfig(name="told", sets=SETS, **{**given, **settings})
