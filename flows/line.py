@@ -12,8 +12,8 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 
 from lmtrain.errors import LmtrainError
-from lmtrain.graph import Planned, cluster_session
-from lmtrain.planning import prepare, report_address, summary
+from lmtrain.node import cluster_session
+from lmtrain.planning import Planned, prepare, report_address, summary
 from lmtrain.recipe import Recipe
 from tasks.stages import TASKS
 

@@ -19,10 +19,10 @@ from lmtrain.curation.config import CurateConfig
 from lmtrain.curation.lists import read_unchanged
 from lmtrain.display import describe
 from lmtrain.errors import CancelledError, CorruptArtifactError, LmtrainError, RecipeError
-from lmtrain.graph import Node, Planned, build, cluster_session, needed
 from lmtrain.manifest import Artifact, is_hit
 from lmtrain.model_verbs import compare, export, generate, manifest_url, predict
-from lmtrain.planning import look, plan_table, prepare
+from lmtrain.node import Node, build, cluster_session, needed
+from lmtrain.planning import Planned, look, plan_table, prepare
 from lmtrain.recipe import load_recipe
 from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import read_removals

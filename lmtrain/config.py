@@ -60,7 +60,7 @@ class StageConfig(Config):
     """Config of one stage: with the inputs' digests it determines the artifact."""
 
     stage: ClassVar[str]
-    """The verb: a key of `lmtrain.graph.STAGES`."""
+    """The verb: a key of `lmtrain.node.STAGES`."""
     kind: ClassVar[str]
     """The noun: what kind of artifact the stage makes."""
     version: ClassVar[int] = 1

@@ -8,16 +8,11 @@ A quality classifier stands before curation: label → train_classifier → cura
 is an input of all that documents are read by, and moves no address before pretraining's.
 """
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from lmtrain import storage
-from lmtrain.config import Resources, StageConfig
-from lmtrain.curation.config import ClassifierConfig, EarlierConfig
+from lmtrain.curation.config import EarlierConfig
 from lmtrain.curation.earlier import earlier_documents
 from lmtrain.curation.lists import with_digest
 from lmtrain.errors import RecipeError
@@ -28,104 +23,24 @@ from lmtrain.evaluation.config import (
     WORD_VECTORS,
     EvaluateConfig,
 )
-from lmtrain.finetuning.config import (
-    FinetuneConfig,
-    JointConfig,
-    SearchConfig,
-    TextToTextConfig,
-    TuningConfig,
-)
+from lmtrain.finetuning.config import TextToTextConfig
+from lmtrain.finetuning.general_config import FinetuneConfig, SearchConfig, TuningConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.importing.listing import family_in, model_files, shape_of
 from lmtrain.importing.listing import with_digest as import_with_digest
 from lmtrain.ingestion.config import DocstringsSource, FilesSource, IngestConfig, LabelConfig
 from lmtrain.ingestion.listing import list_docstrings, list_labelled_files, list_source_files
-from lmtrain.manifest import Address, address_of, is_hit
 from lmtrain.modeling.fitting import SEVERAL
 from lmtrain.modeling.fitting import TASKS as TASK_FITS
+from lmtrain.node import Node, needed
 from lmtrain.pretraining.config import PretrainConfig, language_modeling_task
 from lmtrain.recipe import Recipe
 from lmtrain.removals.config import ROLE as REMOVALS
 from lmtrain.removals.entries import with_digest as removals_with_digest
 from lmtrain.reporting.config import ReportConfig
 from lmtrain.schemas import STARTS
-from lmtrain.tokenization.config import TokenizerConfig, TokenizeSection
+from lmtrain.tokenization.config import TokenizeSection
 from lmtrain.tokenization.files import with_files_digest
-from lmtrain.watch import Watch
-from lmtrain.wordvectors.config import WordVectorsConfig
-
-STAGES = {
-    "list_removals": "lmtrain.removals.stage",
-    "ingest": "lmtrain.ingestion.stage",
-    "label": "lmtrain.ingestion.label_stage",
-    "train_classifier": "lmtrain.curation.classifier_stage",
-    "curate": "lmtrain.curation.stage",
-    "train_tokenizer": "lmtrain.tokenization.tokenizer_stage",
-    "tokenize": "lmtrain.tokenization.stage",
-    "train_vectors": "lmtrain.wordvectors.stage",
-    "import_model": "lmtrain.importing.stage",
-    "pretrain": "lmtrain.pretraining.stage",
-    "search": "lmtrain.finetuning.search_stage",
-    "finetune": "lmtrain.finetuning.stage",
-    "evaluate": "lmtrain.evaluation.stage",
-    "report": "lmtrain.reporting.stage",
-}
-"""The module of each stage; its `build(inputs, config, root, resources, watch)` returns a manifest URL."""
-
-
-@dataclass(eq=False)
-class Node:
-    """One artifact to be: what makes it, from which others.
-
-    Attributes:
-        config: the stage's config; names the stage.
-        inputs: the nodes it needs, by role.
-        source_bytes: size of what it reads from outside, for the estimate of disk.
-        there: the address of an artifact that a recipe names and doesn't make; None of all others.
-    """
-
-    config: StageConfig
-    inputs: dict[str, list["Node"]] = field(default_factory=dict)
-    source_bytes: int = 0
-    there: Address | None = None
-
-    def __post_init__(self) -> None:
-        given = {role: [node.address for node in nodes] for role, nodes in self.inputs.items()}
-        self.address: Address = self.there or address_of(self.config, given)
-
-    @property
-    def stage(self) -> str:
-        """The stage's verb."""
-        return self.config.stage
-
-    @property
-    def label(self) -> str:
-        """The artifact's readable name."""
-        return self.address.label
-
-    def input_urls(self, root: str) -> dict[str, list[str]]:
-        """Return the URLs of the manifests that it is made from, by role."""
-        return {role: [given.address.url(root) for given in nodes] for role, nodes in self.inputs.items()}
-
-
-def open_line(recipe: Recipe) -> tuple[str, list[Node]]:
-    """Check all that can be checked before compute is spent.
-
-    Returns:
-        The absolute root, and the nodes of the recipe.
-
-    Raises:
-        ResourceError: more workers, or threads, than CPUs.
-        SourceError: a source is missing, unreadable or empty.
-        RecipeError: the root can't be written, or a package is missing.
-        StorageError: the root's server doesn't answer.
-    """
-    check_resources(recipe.resources)
-    recipe.evaluate.lighter.check()
-    root = absolute_root(recipe.root)
-    nodes = nodes_of(recipe)
-    storage.check_writable(root)
-    return root, nodes
 
 
 def nodes_of(recipe: Recipe) -> list[Node]:
@@ -383,7 +298,7 @@ def _removals(recipe: Recipe) -> dict[str, list[Node]]:
 
 def _compared(recipe: Recipe, labelled: dict[str, Node]) -> dict[str, list[Node]]:
     """Return what curation compares documents with, by role."""
-    root = absolute_root(recipe.root)
+    root = storage.resolve(recipe.root)
     roles = {
         "evaluation": [labelled[alias] for alias in recipe.curate.decontaminate],
         "earlier": [
@@ -399,107 +314,3 @@ def _classifier(recipe: Recipe, labelled: dict[str, Node]) -> dict[str, list[Nod
     if data is None:
         return {}
     return {"classifier": [Node(recipe.classifier, {"labelled": [labelled[data]]})]}
-
-
-def needed(targets: Iterable[Node]) -> list[Node]:
-    """Return the targets and all that they need, each after what it needs, once."""
-    ordered: dict[int, Node] = {}
-
-    def visit(node: Node) -> None:
-        if id(node) not in ordered:
-            for nodes in node.inputs.values():
-                for given in nodes:
-                    visit(given)
-            ordered[id(node)] = node
-
-    for target in targets:
-        visit(target)
-    return list(ordered.values())
-
-
-def build(node: Node, root: str, resources: Resources, watch: Watch) -> str:
-    """Build one node, whose inputs are there, and return the URL of its manifest."""
-    stage = import_module(STAGES[node.stage])
-    return stage.build(node.input_urls(root), node.config, root, resources, watch)
-
-
-def cluster_session() -> AbstractContextManager[None]:
-    """Return the context that work runs in: a Ray cluster begun within it is stopped at its end.
-
-    Imported on call, because plans and hits need no Ray.
-    """
-    return import_module("lmtrain.distributed.cluster").session()
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One line of a plan: a node, whether it is there already, and how much disk it may take."""
-
-    node: Node
-    hit: bool
-    disk_bytes: int
-
-
-def plan(nodes: Iterable[Node], root: str) -> list[Planned]:
-    """Tell for each node whether it is there, and estimate the disk of those that aren't."""
-    return [
-        Planned(node, node.there is not None or is_hit(root, node.address), _estimate_disk(node))
-        for node in nodes
-    ]
-
-
-DISK_SHARES = {"ingest": 0.25, "label": 0.1, "curate": 0.25, "tokenize": 0.5}
-"""Disk of an artifact as a share of the bytes of text that it is made from: rough, seen on real runs."""
-
-
-def _estimate_disk(node: Node) -> int:
-    if node.stage in DISK_SHARES:
-        return int(_source_bytes(node) * DISK_SHARES[node.stage])
-    if node.stage == "pretrain":
-        return _parameters(node) * 4 * 4  # weights, and a checkpoint of weights with optimizer state
-    if node.stage == "finetune":
-        models = len(node.config.members) if isinstance(node.config, JointConfig) else 1
-        return models * _weights_bytes(node.inputs["model"][0])
-    if node.stage == "import_model":
-        return node.source_bytes
-    if isinstance(node.config, WordVectorsConfig):
-        return node.config.most_bytes
-    if isinstance(node.config, ClassifierConfig):
-        return 4 << node.config.bucket_bits
-    return 1_000_000
-
-
-def _source_bytes(node: Node) -> int:
-    """Return the bytes from outside that a node comes from; the largest role has them all."""
-    by_role = (sum(_source_bytes(given) for given in nodes) for nodes in node.inputs.values())
-    return node.source_bytes + max(by_role, default=0)
-
-
-def _weights_bytes(model: Node) -> int:
-    """Return the size of a model's weights: as they are, or as they will be."""
-    return model.source_bytes or _parameters(model) * 4
-
-
-def _parameters(model: Node) -> int:
-    assert isinstance(model.config, PretrainConfig)
-    tokenizer = model.inputs["tokenizer"][0].config
-    assert isinstance(tokenizer, TokenizerConfig)
-    return model.config.parameters(tokenizer.vocab_size)
-
-
-def check_resources(resources: Resources) -> None:
-    """Refuse, before anything is started, what this machine can't give.
-
-    Where RAY_ADDRESS names a cluster, the cluster is asked once the first stage connects.
-
-    Raises:
-        ResourceError: more workers, or threads, than CPUs.
-    """
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
-        return
-    resources.check(os.cpu_count() or 1, "this machine")
-
-
-def absolute_root(root: str) -> str:
-    """Return the root as an absolute path or URL: workers run in other folders."""
-    return storage.resolve(root)

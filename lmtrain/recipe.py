@@ -15,7 +15,8 @@ from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.curation.presets import QUALITY
 from lmtrain.errors import RecipeError
 from lmtrain.evaluation.config import WORD_VECTOR_TASKS, EvaluateSection
-from lmtrain.finetuning.config import FinetuneSection, SeveralConfig
+from lmtrain.finetuning.config import FinetuneSection
+from lmtrain.finetuning.several_config import SeveralConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestSection, LabelSection
 from lmtrain.modeling.fitting import OBJECTIVES, SEVERAL, TASKS

@@ -20,11 +20,11 @@ from lmtrain.config import Resources, StageConfig
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.errors import LmtrainError
 from lmtrain.evaluation.config import EvaluateConfig
-from lmtrain.finetuning.config import SearchConfig, TuningConfig
-from lmtrain.graph import STAGES
+from lmtrain.finetuning.general_config import SearchConfig, TuningConfig
 from lmtrain.importing.config import ImportConfig
 from lmtrain.ingestion.config import IngestConfig, LabelConfig
 from lmtrain.manifest import Artifact
+from lmtrain.node import STAGES
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.removals.config import RemovalsConfig
 from lmtrain.reporting.config import ReportConfig

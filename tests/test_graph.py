@@ -7,7 +7,9 @@ import pytest
 
 from lmtrain.config import Resources
 from lmtrain.errors import RecipeError, ResourceError
-from lmtrain.graph import STAGES, Node, check_resources, needed, nodes_of, open_line, plan
+from lmtrain.graph import nodes_of
+from lmtrain.node import STAGES, Node, needed
+from lmtrain.planning import check_resources, open_line, plan
 from lmtrain.recipe import Recipe, load_recipe, parse_recipe
 
 RECIPES = sorted((Path(__file__).parent.parent / "flows" / "recipes").glob("*.yaml"))

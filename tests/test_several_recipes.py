@@ -5,7 +5,8 @@ import json
 import pytest
 
 from lmtrain.errors import RecipeError
-from lmtrain.graph import Node, nodes_of
+from lmtrain.graph import nodes_of
+from lmtrain.node import Node
 from lmtrain.recipe import Recipe, parse_recipe
 
 TASKS = {

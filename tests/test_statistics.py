@@ -9,19 +9,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from lmtrain.errors import RecipeError, StageError
+from lmtrain.metrics import BLEU_COLUMNS, CHRF_COLUMNS, METRICS, ROUGE_COLUMNS, TASK_METRICS, TEXT_STATISTICS
 from lmtrain.schemas import SAMPLES
-from lmtrain.statistics import (
-    BLEU_COLUMNS,
-    CHRF_COLUMNS,
-    METRICS,
-    ROUGE_COLUMNS,
-    TASK_METRICS,
-    TEXT_STATISTICS,
-    bootstrap_interval,
-    metric_from_statistics,
-    paired_difference,
-    statistics_of,
-)
+from lmtrain.statistics import bootstrap_interval, metric_from_statistics, paired_difference, statistics_of
 
 
 def samples(statistics, ids=None, groups=None):

@@ -27,7 +27,7 @@ from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.evaluation.static_vectors import vectors_of_texts
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import metrics_of
+from lmtrain.metrics import metrics_of
 from lmtrain.text.word_vectors import WEIGHTING, WordVectors
 
 TOKENS_AT_ONCE = 4096

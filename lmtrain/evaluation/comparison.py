@@ -16,7 +16,7 @@ def compare(
     Args:
         scores_url_a: manifest URL of one system's scores.
         scores_url_b: manifest URL of the other's.
-        metric: a name in `lmtrain.statistics.METRICS`.
+        metric: a name in `lmtrain.metrics.METRICS`.
         samples: number of resamples.
         seed: seed of the draws.
 

@@ -1,6 +1,6 @@
 """Statistics of generated texts against references: BLEU, chrF and ROUGE.
 
-In come texts, out come sums-to-be (see `lmtrain.statistics`): n-gram counts by
+In come texts, out come sums-to-be (see `lmtrain.metrics`): n-gram counts by
 sacrebleu, F measures by rouge-score. English goes through BLEU's 13a tokenizer
 and Chinese through `zh`: 13a sees a Chinese sentence as one word, and gives 0.
 Japanese and Korean go by characters (`char`): MeCab would have to be installed
@@ -18,7 +18,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from lmtrain.evaluation.answers import BY_CHARACTERS, answer_scores
-from lmtrain.statistics import BLEU_ORDER, CHRF_ORDER, ROUGE_COLUMNS, TEXT_STATISTICS
+from lmtrain.metrics import BLEU_ORDER, CHRF_ORDER, ROUGE_COLUMNS, TEXT_STATISTICS
 from lmtrain.text.segmentation import sentences
 
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}

@@ -27,8 +27,8 @@ from lmtrain.evaluation.examples import (
 from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
+from lmtrain.metrics import TASK_METRICS
 from lmtrain.modeling.special_ids import special_ids
-from lmtrain.statistics import TASK_METRICS
 
 POSITIONS = 8
 """Tokens of a document that are masked, at even distances; fewer where it has fewer."""

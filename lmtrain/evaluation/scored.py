@@ -43,7 +43,7 @@ class Scored:
         ids: of the examples.
         groups: of the examples.
         predictions: what the system said, or None where it says nothing.
-        statistics: shape (examples, statistics); see `lmtrain.statistics`.
+        statistics: shape (examples, statistics); see `lmtrain.metrics`.
         signatures: for each metric to report, how it is computed.
         generated: prompts and continuations of a language model.
         stats: what else there is to tell in the manifest.

@@ -36,9 +36,10 @@ from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import choose_device, threads_of
 from lmtrain.evaluation.scored import Scored
 from lmtrain.manifest import Artifact
+from lmtrain.metrics import metrics_of
 from lmtrain.removals.resolving import removals_of, removed_ids
 from lmtrain.schemas import SAMPLES
-from lmtrain.statistics import Interval, bootstrap_interval, metrics_of
+from lmtrain.statistics import Interval, bootstrap_interval
 from lmtrain.watch import Watch
 
 MODELS: dict[str, Callable[[Artifact, Artifact, Context], Scored]] = {

@@ -20,7 +20,7 @@ from lmtrain.evaluation.models import Loaded, batches_by_length, padded, run_bat
 from lmtrain.evaluation.question_answering import nearest_sentence
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import TASK_METRICS
+from lmtrain.metrics import TASK_METRICS
 from lmtrain.text.segmentation import sentences
 
 TOKENS_AT_ONCE = 16_384

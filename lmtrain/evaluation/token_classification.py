@@ -152,7 +152,7 @@ def strict_entities(tags: Sequence[str]) -> set[Entity]:
 def statistics_of_tags(
     predictions: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], types: Sequence[str]
 ) -> np.ndarray:
-    """Return the statistics of each sentence, shape (sentences, 6 * types + 2); see `lmtrain.statistics`."""
+    """Return the statistics of each sentence, shape (sentences, 6 * types + 2); see `lmtrain.metrics`."""
     column = {kind: place for place, kind in enumerate(types)}
     rows = np.zeros((len(gold), 6 * len(types) + 2))
     for row, (ours, theirs) in enumerate(zip(predictions, gold, strict=True)):

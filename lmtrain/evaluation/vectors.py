@@ -21,8 +21,8 @@ from lmtrain.evaluation.models import Loaded, batches_by_length, run_batches
 from lmtrain.evaluation.scored import Scored, scored_examples
 from lmtrain.evaluation.static_vectors import vectors_of_texts
 from lmtrain.manifest import Artifact
+from lmtrain.metrics import RECALL_DEPTHS, TASK_METRICS
 from lmtrain.modeling.pooling import pooled
-from lmtrain.statistics import RECALL_DEPTHS, TASK_METRICS
 from lmtrain.text.word_vectors import WEIGHTING, WordVectors
 
 TOKENS_AT_ONCE = 4096
@@ -95,7 +95,7 @@ def _texts(examples: Sequence[Example], context: Context) -> tuple[list[str], li
 
 
 def similarity_statistics(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Return the statistics of each pair, shape (pairs, 11); see `lmtrain.statistics`.
+    """Return the statistics of each pair, shape (pairs, 11); see `lmtrain.metrics`.
 
     Ranks are those among all pairs: in a resample they'd differ by what is drawn twice, which the interval
     of Spearman's correlation leaves out.

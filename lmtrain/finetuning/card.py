@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmtrain.finetuning.config import FinetuneConfig, TuningConfig
+from lmtrain.finetuning.general_config import FinetuneConfig, TuningConfig
 from lmtrain.manifest import Artifact
 
 PIPELINE_TAGS = {

@@ -7,8 +7,8 @@ import numpy as np
 
 from lmtrain.encoding.rows import Row
 from lmtrain.errors import StageError
-from lmtrain.finetuning.config import SeveralConfig
 from lmtrain.finetuning.examples import ExampleRows
+from lmtrain.finetuning.several_config import SeveralConfig
 from lmtrain.training.order import BLOCK, MixedOrder, permute
 
 Numbered = tuple[int, Row]

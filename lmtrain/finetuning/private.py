@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from lmtrain.errors import StageError
-from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.general_config import FinetuneConfig
 from lmtrain.training.accounting import calibrated
 from lmtrain.training.job import Job
 from lmtrain.training.private import PrivateTrainer, rows_by_example

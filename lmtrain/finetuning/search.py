@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.general_config import FinetuneConfig
 
 DIGITS = 3
 """Significant digits of a learning rate: more change nothing that could be seen."""

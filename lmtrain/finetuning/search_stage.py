@@ -8,7 +8,7 @@ from lmtrain.building import Attempt, Built, build_once
 from lmtrain.config import Resources
 from lmtrain.distributed.searching import Look, Rungs, Trial, search
 from lmtrain.errors import StageError
-from lmtrain.finetuning.config import SearchConfig
+from lmtrain.finetuning.general_config import SearchConfig
 from lmtrain.finetuning.search import best_of, settings_of
 from lmtrain.finetuning.stage import spec_of
 from lmtrain.finetuning.worker import try_settings

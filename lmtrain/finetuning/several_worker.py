@@ -11,11 +11,11 @@ from lmtrain.building import Attempt
 from lmtrain.encoding.rows import Rejection, Row
 from lmtrain.errors import StageError
 from lmtrain.finetuning.card import model_card
-from lmtrain.finetuning.config import JointConfig, SeveralConfig, TextMixtureConfig
 from lmtrain.finetuning.examples import ExampleRows
 from lmtrain.finetuning.joint import JointModel, JointTasks
 from lmtrain.finetuning.lora import merged, with_lora
 from lmtrain.finetuning.mixing import SetRows, mixed_order
+from lmtrain.finetuning.several_config import JointConfig, SeveralConfig, TextMixtureConfig
 from lmtrain.finetuning.task import Example, Task, TaskSetting
 from lmtrain.finetuning.text_mixture import TextMixture
 from lmtrain.finetuning.worker import Best, best_training, figures_of, read_examples

@@ -5,8 +5,9 @@ from typing import Any
 from lmtrain.building import Attempt, Built, build_once
 from lmtrain.config import Resources
 from lmtrain.distributed.training import train_model
-from lmtrain.finetuning.config import SeveralConfig, TuningConfig
+from lmtrain.finetuning.general_config import TuningConfig
 from lmtrain.finetuning.private import secret_key
+from lmtrain.finetuning.several_config import SeveralConfig
 from lmtrain.finetuning.several_worker import train_several
 from lmtrain.finetuning.worker import train
 from lmtrain.manifest import Artifact

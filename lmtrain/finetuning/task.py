@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lmtrain.encoding.rows import Rejection, Row, pad_of, pad_rows
-from lmtrain.finetuning.config import FinetuneConfig
+from lmtrain.finetuning.general_config import FinetuneConfig
 from lmtrain.modeling.sizes import DECODERS, ENCODER_DECODERS
 from lmtrain.objectives.base import Batch, Objective
 

@@ -11,8 +11,9 @@ from transformers import PreTrainedTokenizerBase
 
 from lmtrain.encoding.rows import Rejection, Row
 from lmtrain.encoding.told import SEPARATOR, told
-from lmtrain.finetuning.config import TextMixtureConfig, TextSet, TextToTextConfig
+from lmtrain.finetuning.config import TextToTextConfig
 from lmtrain.finetuning.mixing import Numbered
+from lmtrain.finetuning.several_config import TextMixtureConfig, TextSet
 from lmtrain.finetuning.task import Example, TaskSetting
 from lmtrain.finetuning.text_to_text import TextToText
 from lmtrain.objectives.base import Batch

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from lmtrain.building import Attempt
 from lmtrain.errors import DivergedError, StageError
 from lmtrain.finetuning.card import model_card
-from lmtrain.finetuning.config import FinetuneConfig, TuningConfig
 from lmtrain.finetuning.examples import ExampleRows
+from lmtrain.finetuning.general_config import FinetuneConfig, TuningConfig
 from lmtrain.finetuning.lora import merged, with_lora
 from lmtrain.finetuning.private import private_trainer
 from lmtrain.finetuning.task import Task, TaskSetting

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmtrain.statistics import EXPOSURES
+from lmtrain.metrics import EXPOSURES
 
 if TYPE_CHECKING:
     from lmtrain.reporting.results import Metric, Row

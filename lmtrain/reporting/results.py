@@ -14,10 +14,11 @@ import pyarrow as pa
 from lmtrain.errors import StageError
 from lmtrain.labelled import KNOWN_BY, REFERENCE
 from lmtrain.manifest import Artifact
+from lmtrain.metrics import METRICS
 from lmtrain.reporting import humanize
 from lmtrain.reporting.line import Line, Scored
 from lmtrain.reporting.privacy import guarantee, with_epsilon
-from lmtrain.statistics import METRICS, Interval, paired_difference
+from lmtrain.statistics import Interval, paired_difference
 
 OURS = ("model", "pretrained")
 CONTROL = "random"

@@ -18,8 +18,8 @@ from figures import Row, write
 from task_recipes import ENCODER, MODELS, SETS, recipe_of
 
 from lmtrain.evaluation.comparison import compare
-from lmtrain.graph import build, cluster_session
 from lmtrain.manifest import Artifact
+from lmtrain.node import build, cluster_session
 from lmtrain.planning import prepare
 from lmtrain.recipe import parse_recipe
 from lmtrain.watch import SilentWatch

@@ -16,8 +16,10 @@ from lmtrain.curation import accounting, classifier_stage, stage
 from lmtrain.curation.classifier import open_classifier
 from lmtrain.curation.config import ClassifierConfig, CurateConfig
 from lmtrain.errors import RecipeError, StageError
-from lmtrain.graph import Node, build, needed, nodes_of, plan
+from lmtrain.graph import nodes_of
 from lmtrain.manifest import Artifact
+from lmtrain.node import Node, build, needed
+from lmtrain.planning import plan
 from lmtrain.recipe import Recipe, parse_recipe
 from lmtrain.watch import SilentWatch
 

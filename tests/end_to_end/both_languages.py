@@ -15,9 +15,9 @@ from own_files import chinese_texts, english_texts
 from lmtrain import graph, storage
 from lmtrain.config import Resources
 from lmtrain.curation.config import CurateConfig
-from lmtrain.graph import Node
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
+from lmtrain.node import Node, build, needed
 from lmtrain.recipe import load_recipe
 from lmtrain.watch import SilentWatch
 
@@ -110,6 +110,6 @@ def curate(recipe: Path, data: str, root: str, resources: Resources) -> list[str
     source = FilesSource(alias="later", urls=[storage.join(data, "later.jsonl")])
     batch = Node(IngestConfig(files=source, listing=list_source_files(source).digest))
     later = Node(CurateConfig(preset="none"), {"corpora": [batch], "earlier": [documents]})
-    for node in graph.needed([later]):
-        graph.build(node, root, resources, SilentWatch())
+    for node in needed([later]):
+        build(node, root, resources, SilentWatch())
     return [documents.address.url(root), later.address.url(root)]

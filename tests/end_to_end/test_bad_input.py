@@ -20,14 +20,14 @@ import zstandard
 from both_languages import both_languages
 from running import LMTRAIN, Machine, manifests
 
-from lmtrain import graph, storage
+from lmtrain import storage
 from lmtrain.config import Resources
 from lmtrain.curation.config import CurateConfig
-from lmtrain.graph import Node
 from lmtrain.ingestion import stage
 from lmtrain.ingestion.config import FilesSource, IngestConfig
 from lmtrain.ingestion.listing import list_source_files
 from lmtrain.manifest import Artifact
+from lmtrain.node import Node, build
 from lmtrain.watch import Clock, SilentWatch
 
 SOURCE = {"alias": "bad", "text_document": "line", "max_bytes": 1_000_000}
@@ -129,7 +129,7 @@ class Vanishing(SilentWatch):
 def ingested(folder: Path, root: str, watch: SilentWatch, workers: int = 2) -> tuple[Node, Artifact]:
     source = FilesSource(urls=[str(folder)], **SOURCE)
     node = Node(IngestConfig(files=source, listing=list_source_files(source).digest))
-    return node, Artifact(graph.build(node, root, Resources(workers=workers), watch))
+    return node, Artifact(build(node, root, Resources(workers=workers), watch))
 
 
 def refused(corpus: Artifact) -> dict[str, Refused]:
@@ -171,7 +171,7 @@ def test_all_damage_in_one_folder_is_counted_where_it_is_and_the_rest_is_kept(ro
     )
     assert refused(corpus) == {name: expected for name, (_, expected) in files.items()}
     documents = Node(CurateConfig(preset="none"), {"corpora": [node]})
-    curated = Artifact(graph.build(documents, root, Resources(workers=2), SilentWatch()))
+    curated = Artifact(build(documents, root, Resources(workers=2), SilentWatch()))
     check_laws(corpus, curated)
     kept = {text for table in curated.tables("documents") for text in table["text"].to_pylist()}
     assert kept <= set(used)

@@ -13,7 +13,8 @@ from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import load
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import TASK_METRICS, metric_from_statistics
+from lmtrain.metrics import TASK_METRICS
+from lmtrain.statistics import metric_from_statistics
 from lmtrain.watch import SilentWatch
 
 

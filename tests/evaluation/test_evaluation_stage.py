@@ -14,8 +14,9 @@ from lmtrain.evaluation.comparison import compare, read_samples
 from lmtrain.evaluation.config import BASELINES, EvaluateConfig
 from lmtrain.evaluation.stage import BASELINE_SCORERS, MODELS, build
 from lmtrain.manifest import Artifact
+from lmtrain.metrics import METRICS, TASK_METRICS, metrics_of
 from lmtrain.modeling.fitting import TASKS as FITS
-from lmtrain.statistics import METRICS, TASK_METRICS, metric_from_statistics, metrics_of, statistics_of
+from lmtrain.statistics import metric_from_statistics, statistics_of
 from lmtrain.tokenization.config import ShardsConfig
 from lmtrain.watch import SilentWatch
 

@@ -13,9 +13,10 @@ from lmtrain.evaluation import config as evaluation_config
 from lmtrain.evaluation.comparison import compare
 from lmtrain.evaluation.config import LighterSection
 from lmtrain.evaluation.lighter import Remembering, lightened, milliseconds, stored_bytes
-from lmtrain.graph import nodes_of, open_line
+from lmtrain.graph import nodes_of
 from lmtrain.manifest import Artifact
 from lmtrain.modeling.layers import repeated_layers
+from lmtrain.planning import open_line
 from lmtrain.recipe import parse_recipe
 
 RAW = {

@@ -21,13 +21,13 @@ from lmtrain.finetuning import stage as finetuning
 from lmtrain.finetuning.config import FinetuneSection
 from lmtrain.ingestion.task_forms import FILE_NAMES
 from lmtrain.manifest import Artifact
+from lmtrain.metrics import TASK_METRICS
 from lmtrain.modeling.fitting import OBJECTIVES, TASKS, objectives_of
 from lmtrain.modeling.sizes import DECODERS, ENCODERS, RECURRENT, SIZES
 from lmtrain.predicting import predict
 from lmtrain.pretraining import stage as pretraining
 from lmtrain.pretraining.config import PretrainConfig
 from lmtrain.schemas import SPLITS, STARTS, shard_schema
-from lmtrain.statistics import TASK_METRICS
 from lmtrain.tokenization.boundaries import starts_of
 from lmtrain.tokenization.config import ShardsConfig, TokenizerConfig, TokenizerSettings
 from lmtrain.tokenization.special_tokens import wrap

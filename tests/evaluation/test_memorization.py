@@ -13,7 +13,8 @@ from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.memorization import codes_of, exposures_of, score_model
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import EXPOSURES, bootstrap_interval, metric_from_statistics
+from lmtrain.metrics import EXPOSURES
+from lmtrain.statistics import bootstrap_interval, metric_from_statistics
 from lmtrain.tokenization.config import ShardsConfig
 from lmtrain.watch import SilentWatch
 

@@ -13,7 +13,7 @@ from lmtrain.evaluation.config import BASELINES, WORD_VECTOR_TASKS, WORD_VECTORS
 from lmtrain.evaluation.stage import WORD_VECTOR_SCORERS, build
 from lmtrain.evaluation.token_classification import windows_of
 from lmtrain.manifest import Artifact
-from lmtrain.statistics import metrics_of
+from lmtrain.metrics import metrics_of
 from lmtrain.text.word_vectors import WordVectors, words_of
 from lmtrain.watch import SilentWatch
 from lmtrain.wordvectors.config import WordVectorsConfig

@@ -20,14 +20,10 @@ from transformers import (
 
 from lmtrain.building import Attempt
 from lmtrain.config import Resources
-from lmtrain.finetuning.config import (
-    ClassificationConfig,
-    JointConfig,
-    SimilarityConfig,
-    TokenClassificationConfig,
-)
+from lmtrain.finetuning.config import ClassificationConfig, SimilarityConfig, TokenClassificationConfig
 from lmtrain.finetuning.examples import ExampleRows
 from lmtrain.finetuning.mixing import SetRows
+from lmtrain.finetuning.several_config import JointConfig
 from lmtrain.finetuning.several_worker import Joint, train_several
 from lmtrain.finetuning.worker import read_examples
 from lmtrain.manifest import Address, Artifact

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lmtrain.encoding.rows import Row
-from lmtrain.finetuning.config import SeveralConfig
 from lmtrain.finetuning.examples import ExampleRows
 from lmtrain.finetuning.mixing import SetRows, mixed_order, rows_in_block
+from lmtrain.finetuning.several_config import SeveralConfig
 
 
 def rows_of(*sizes):

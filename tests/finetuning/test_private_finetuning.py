@@ -14,7 +14,8 @@ from lmtrain.errors import StageError
 from lmtrain.evaluation import stage as evaluation
 from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.finetuning import private, stage
-from lmtrain.finetuning.config import ClassificationConfig, FinetuneSection, PrivacyConfig, RetrievalConfig
+from lmtrain.finetuning.config import ClassificationConfig, FinetuneSection, RetrievalConfig
+from lmtrain.finetuning.general_config import PrivacyConfig
 from lmtrain.finetuning.private import SECRET, secret_key
 from lmtrain.finetuning.worker import train
 from lmtrain.manifest import Address, Artifact, address_of

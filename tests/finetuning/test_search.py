@@ -9,7 +9,8 @@ from tiny_line import CONTEXT
 from lmtrain.config import Resources
 from lmtrain.errors import StageError
 from lmtrain.finetuning import search_stage, stage
-from lmtrain.finetuning.config import ClassificationConfig, SearchConfig
+from lmtrain.finetuning.config import ClassificationConfig
+from lmtrain.finetuning.general_config import SearchConfig
 from lmtrain.finetuning.search import best_of, settings_of
 from lmtrain.manifest import Artifact
 from lmtrain.watch import SilentWatch

@@ -9,7 +9,7 @@ from lmtrain.building import Attempt, Built, build_once
 from lmtrain.config import Resources
 from lmtrain.evaluation.config import EvaluateConfig
 from lmtrain.evaluation.stage import build as evaluate
-from lmtrain.finetuning.config import TextMixtureConfig
+from lmtrain.finetuning.several_config import TextMixtureConfig
 from lmtrain.finetuning.several_worker import train_several
 from lmtrain.manifest import Artifact
 from lmtrain.pretraining.config import PretrainConfig

@@ -10,7 +10,7 @@ from prefect.states import Cancelling
 
 from lmtrain.config import Resources
 from lmtrain.errors import SourceError, StorageError
-from lmtrain.graph import STAGES
+from lmtrain.node import STAGES
 from tasks.stages import TASKS, stage_task
 from tasks.watch import BARS, Pace, PrefectWatch
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tiny_line import CONTEXT, Line, artifact
 
-from lmtrain.graph import Node, needed, nodes_of
+from lmtrain.graph import nodes_of
+from lmtrain.node import Node, needed
 from lmtrain.recipe import load_recipe
 
 STEPS = 12

@@ -8,9 +8,9 @@ from tiny_line import artifact
 from lmtrain.building import ShardOutput
 from lmtrain.curation.config import CurateConfig, DeduplicationConfig
 from lmtrain.errors import RecipeError
-from lmtrain.graph import nodes_of, plan
+from lmtrain.graph import nodes_of
 from lmtrain.manifest import Address, Artifact
-from lmtrain.planning import plan_table
+from lmtrain.planning import plan, plan_table
 from lmtrain.recipe import Recipe, parse_recipe
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from lmtrain.errors import SourceError
-from lmtrain.graph import Node, needed, nodes_of
+from lmtrain.graph import nodes_of
+from lmtrain.node import Node, needed
 from lmtrain.recipe import parse_recipe
 
 RAW = {

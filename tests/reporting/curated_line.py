@@ -7,6 +7,7 @@ from typing import Any
 
 from lmtrain import graph
 from lmtrain.config import Resources
+from lmtrain.node import build
 from lmtrain.recipe import parse_recipe
 from lmtrain.watch import SilentWatch
 
@@ -90,7 +91,7 @@ def make_curated_line(folder: Path) -> dict[str, list[str]]:
     root, resources = str(folder / "runs"), Resources(workers=2, compile=False)
     for node in nodes:
         if node.stage in STAGES:
-            graph.build(node, root, resources, SilentWatch())
+            build(node, root, resources, SilentWatch())
     made = {
         role: [node.address.url(root) for node in given if node.stage in STAGES]
         for role, given in nodes[-1].inputs.items()

@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from made_samples import CANARIES, EXAMPLES, labels_of, samples_of
 
-from lmtrain import statistics
+from lmtrain import metrics, statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
 from lmtrain.curation.decontamination import CONTAMINATION
-from lmtrain.finetuning.config import SeveralConfig
 from lmtrain.finetuning.search import settings_of
-from lmtrain.graph import Node, nodes_of
+from lmtrain.finetuning.several_config import SeveralConfig
+from lmtrain.graph import nodes_of
+from lmtrain.node import Node
 from lmtrain.recipe import Recipe, parse_recipe
 from lmtrain.schemas import CORPUS, DOCUMENTS, DROPPED, LABELLED, REJECTED
 
@@ -369,7 +370,7 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
     pq.write_table(table, output.path("samples.parquet"), compression="zstd")
     output.add("samples.parquet", "samples", rows=table.num_rows)
     rows = []
-    for metric in statistics.metrics_of(task):
+    for metric in metrics.metrics_of(task):
         if system == "xz" and metric.name == "perplexity":
             continue
         if statistics.EXPOSURES.get(metric.name, 0) not in CANARIES:

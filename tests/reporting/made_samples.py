@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pyarrow as pa
 
+from lmtrain.metrics import EXPOSURES
 from lmtrain.schemas import SAMPLES
-from lmtrain.statistics import EXPOSURES
 
 EXAMPLES = 160
 BITS = {"model": 1.83, "bigram": 2.05, "xz": 2.61}

@@ -13,9 +13,9 @@ from tiny_line import TEXTS
 
 from lmtrain.config import Resources
 from lmtrain.errors import RecipeError
-from lmtrain.graph import build as build_node
 from lmtrain.graph import nodes_of
 from lmtrain.manifest import Artifact
+from lmtrain.node import build as build_node
 from lmtrain.recipe import parse_recipe
 from lmtrain.text.word_vectors import WordVectors
 from lmtrain.watch import SilentWatch
