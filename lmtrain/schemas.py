@@ -71,6 +71,7 @@ LABELLED_BASE = [
     ("group", pa.string()),
     ("source", pa.string()),
     ("license", pa.string()),
+    ("attribute", pa.string()),  # by which errors are told apart; null where none is named
 ]
 _TEXT, _WORD = pa.large_string(), pa.string()
 _TURN = pa.struct([("role", _WORD), ("content", _TEXT)])

@@ -57,8 +57,8 @@ def bootstrap_interval(
         seed: seed of the draws.
     """
     value = metric_from_statistics(metric, statistics)
-    _, sums = _sums_by_group(statistics, groups)
-    return Interval(value, *_bounds(metric_named(metric).from_sums(_resampled(sums, samples, seed))))
+    _, sums = sums_by_group(statistics, groups)
+    return Interval(value, *bounds_of(metric_named(metric).from_sums(resampled(sums, samples, seed))))
 
 
 def paired_difference(a: pa.Table, b: pa.Table, metric: str, samples: int = 1000, seed: int = 0) -> Interval:
@@ -82,11 +82,11 @@ def paired_difference(a: pa.Table, b: pa.Table, metric: str, samples: int = 1000
     a, b = a.sort_by("example_id"), b.sort_by("example_id")
     _refuse_different(a, b)
     groups: list[Any] = a["group"].to_pylist()
-    sums_a = _sums_by_group(statistics_of(a), groups)[1]
-    sums_b = _sums_by_group(statistics_of(b), groups)[1]
-    drawn = function(_resampled(sums_a, samples, seed)) - function(_resampled(sums_b, samples, seed))
+    sums_a = sums_by_group(statistics_of(a), groups)[1]
+    sums_b = sums_by_group(statistics_of(b), groups)[1]
+    drawn = function(resampled(sums_a, samples, seed)) - function(resampled(sums_b, samples, seed))
     difference = float(function(sums_a.sum(axis=0)) - function(sums_b.sum(axis=0)))
-    return Interval(difference, *_bounds(drawn))
+    return Interval(difference, *bounds_of(drawn))
 
 
 def statistics_of(samples: pa.Table) -> Array:
@@ -119,7 +119,7 @@ def _refuse_different(a: pa.Table, b: pa.Table) -> None:
         raise StageError("can't compare: the same examples stand in different groups")
 
 
-def _sums_by_group(statistics: Array, groups: list[str]) -> tuple[Array, Array]:
+def sums_by_group(statistics: Array, groups: list[str]) -> tuple[Array, Array]:
     """Return the sorted groups and the sums of their statistics, shape (groups, statistics)."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     sums = np.zeros((len(names), statistics.shape[1]))
@@ -127,7 +127,7 @@ def _sums_by_group(statistics: Array, groups: list[str]) -> tuple[Array, Array]:
     return names, sums
 
 
-def _resampled(group_sums: Array, samples: int, seed: int) -> Array:
+def resampled(group_sums: Array, samples: int, seed: int) -> Array:
     """Return the summed statistics of each resample of groups, shape (samples, statistics)."""
     count = len(group_sums)
     random = np.random.default_rng(seed)
@@ -141,7 +141,8 @@ def _resampled(group_sums: Array, samples: int, seed: int) -> Array:
     return np.concatenate(drawn)
 
 
-def _bounds(values: Array) -> tuple[float, float]:
+def bounds_of(values: Array) -> tuple[float, float]:
+    """Return the bounds that hold 95 % of the values, the tails alike."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -31,6 +31,7 @@ def scored_examples(
         predictions=predictions,
         statistics=statistics,
         signatures=signatures,
+        attributes=[example.get("attribute") for example in examples],
         stats=stats,
     )
 
@@ -45,6 +46,7 @@ class Scored:
         predictions: what the system said, or None where it says nothing.
         statistics: shape (examples, statistics); see `lmtrain.metrics`.
         signatures: for each metric to report, how it is computed.
+        attributes: of the examples, by which errors are told apart; None of those that have none.
         generated: prompts and continuations of a language model.
         stats: what else there is to tell in the manifest.
     """
@@ -54,5 +56,6 @@ class Scored:
     predictions: Sequence[str | None]
     statistics: np.ndarray
     signatures: dict[str, str]
+    attributes: Sequence[str | None] = ()
     generated: list[dict[str, str]] | None = None
     stats: dict[str, Any] = field(default_factory=dict)

@@ -2,9 +2,10 @@
 
 In come a data set (shards or a labelled set) and a model, static vectors or the
 name of a baseline; out come `scores.json`, a row for each metric, `samples.parquet`, a
-row for each example with the statistics that all metrics follow from, and for a
-language model `generated.json`. It runs in the calling process: on the sizes
-that it is for, starting a worker would take longer than scoring.
+row for each example with the statistics that all metrics follow from, for a
+language model `generated.json`, and where examples have an attribute `attributes.json`.
+It runs in the calling process: on the sizes that it is for, starting a worker would
+take longer than scoring.
 """
 
 import json
@@ -31,6 +32,7 @@ from lmtrain.evaluation import (
     told,
     vectors,
 )
+from lmtrain.evaluation.attributes import scores_by_attribute
 from lmtrain.evaluation.config import BASELINES, WORD_VECTOR_TASKS, WORD_VECTORS, EvaluateConfig
 from lmtrain.evaluation.context import Context
 from lmtrain.evaluation.models import choose_device, threads_of
@@ -155,6 +157,9 @@ def _score(
         scored = _scorer(config, system)(data, system, context)
     rows = _rows(scored, config, system)
     _write(scored, rows, output)
+    told = (config.task, rows[0]["metric"], config.bootstrap_samples, config.seed)
+    if by_attribute := scores_by_attribute(scored, *told):
+        _write_json(by_attribute, "attributes.json", "attributes", output)
     headline = {key: rows[0][key] for key in ("metric", "value", "low", "high")}
     output.stats = {
         "headline": headline,

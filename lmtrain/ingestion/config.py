@@ -192,6 +192,10 @@ class LabelledFiles(Config):
         default=None, description="Column that says train, validation or test; else dealt by hash."
     )
     group_column: str | None = Field(default=None, description="Column whose equal values stay in one split.")
+    attribute_column: str | None = Field(
+        default=None,
+        description="Column by whose values errors are told apart: a domain, a dialect, a gender.",
+    )
     license: str | None = Field(default=None, description="Licence of all examples.")
     max_examples: int | None = Field(
         default=None, ge=1, description="At most so many training examples, chosen by hash; all if empty."

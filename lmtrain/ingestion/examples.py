@@ -46,6 +46,7 @@ class Example:
         content: the columns of its task, as JSON.
         text: what it is known by: copies have the same.
         labels: of a closed set; none where targets aren't labels.
+        attribute: by which errors are told apart, if it has one.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Example:
     labels: list[str]
     file: str
     record: int
+    attribute: str | None = None
 
 
 def made(task: str, content: Content, **about: Any) -> Example:
@@ -143,7 +145,7 @@ def examples_of_file(
         split: how groups are dealt where no split is given.
     """
     names = names_of(source.task, source.columns)
-    wanted = [*names.values(), source.split_column, source.group_column]
+    wanted = [*names.values(), source.split_column, source.group_column, source.attribute_column]
     first = next(iter(names.values()))
     layout = Layout(first, tuple(name for name in wanted if name), "line", MAX_BYTES)
     for record in read_records(Part(file), layout):
@@ -199,6 +201,7 @@ def _record_examples(
             license=source.license or UNKNOWN_LICENSE,
             file=file.name,
             record=record.number,
+            attribute=name_in(record.values, source.attribute_column) if source.attribute_column else None,
         )
 
 

@@ -16,6 +16,7 @@ from lmtrain.labelled import KNOWN_BY, REFERENCE
 from lmtrain.manifest import Artifact
 from lmtrain.metrics import METRICS
 from lmtrain.reporting import humanize
+from lmtrain.reporting.attributes import ByAttribute, by_attribute
 from lmtrain.reporting.line import Line, Scored
 from lmtrain.reporting.privacy import guarantee, with_epsilon
 from lmtrain.statistics import Interval, paired_difference
@@ -158,6 +159,7 @@ class Result:
         seeds: the headline metric over several trainings, where there were.
         incomparable: systems whose samples are not of the same examples.
         guarantee: what the epsilon of private trainings means, where there are any.
+        by_attribute: our model's errors by an attribute of the examples, where they have one.
     """
 
     task: str
@@ -171,6 +173,7 @@ class Result:
     seeds: list[Seeds] = field(default_factory=list)
     incomparable: list[str] = field(default_factory=list)
     guarantee: str = ""
+    by_attribute: ByAttribute | None = None
 
     @property
     def headline(self) -> Metric | None:
@@ -236,6 +239,7 @@ def _result(group: list[Scored]) -> Result:
     ours = next((scored for scored in group if scored.system in OURS), None)
     if ours is not None and result.metrics:
         _compare(result, ours, [scored for scored in group if scored is not ours])
+        result.by_attribute = by_attribute(ours, result.metrics[0].name)
     return result
 
 

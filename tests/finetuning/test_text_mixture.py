@@ -54,7 +54,7 @@ def sets_of(line):
                 ),
                 *({**row, "split": "test"} for row in given),
             ],
-            alias=name,
+            alias=f"{name}-told",  # another test may have sets of these names
         )
         for name, given in rows.items()
     }

@@ -106,6 +106,24 @@ def contents(artifact: Artifact) -> list[tuple]:
     return [(record.path.split("/", 4)[-1], record.sha256) for record in artifact.manifest.files]
 
 
+def test_an_attribute_is_kept_where_a_file_has_one(root, tmp_path):
+    rows = [
+        {
+            "text": f"评论 {prose(n)}",
+            "label": ("好", "差")[n % 2],
+            "split": SPLITS[n % 3],
+            "domain": ("书", None)[n % 5 > 2],
+        }
+        for n in range(60)
+    ]
+    url = lines(tmp_path, "a.jsonl", rows)
+    labelled = label_files(root, urls=[url], split_column="split", attribute_column="domain")
+    found = {
+        row["text"]: row["attribute"] for table in labelled.tables("labelled") for row in table.to_pylist()
+    }
+    assert found == {row["text"]: row["domain"] for row in rows}
+
+
 def test_packages_are_the_labels_of_docstrings_and_their_names_are_masked(root, tmp_path):
     rows = [
         docstring(n, ("numpy", "pandas")[n // 4 % 2], f"In {('numpy', 'Pandas')[n % 2]} np.x {prose(n)}")

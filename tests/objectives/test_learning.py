@@ -72,14 +72,15 @@ log(vocabulary) that the loss must pass."""
 
 
 LANGUAGES = ("en", "zh")
+LONG = {"bilm", "span_corruption", "denoising", "gap_sentences"}
 EVERY = [
     pytest.param(
-        objective, language, marks=[pytest.mark.slow] if (number + turn) % 2 or objective == "bilm" else []
+        objective, language, marks=[pytest.mark.slow] if (number + turn) % 2 or objective in LONG else []
     )
     for number, objective in enumerate(CASES)
     for turn, language in enumerate(LANGUAGES)
 ]
-"""Each objective in one language by default; in the other, and ELMo in both, with the long tests."""
+"""In one language by default; in the other, and what takes longer in both, with the long tests."""
 
 
 @pytest.mark.parametrize(("objective", "language"), EVERY)

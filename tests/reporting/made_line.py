@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from made_samples import CANARIES, EXAMPLES, labels_of, samples_of
+from made_samples import CANARIES, EXAMPLES, attributes_of, labels_of, samples_of
 
 from lmtrain import metrics, statistics
 from lmtrain.building import Attempt, Built, ShardOutput, build_once
@@ -373,7 +373,7 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
     for metric in metrics.metrics_of(task):
         if system == "xz" and metric.name == "perplexity":
             continue
-        if statistics.EXPOSURES.get(metric.name, 0) not in CANARIES:
+        if metrics.EXPOSURES.get(metric.name, 0) not in CANARIES:
             continue
         value, low, high = statistics.bootstrap_interval(
             metric.name, statistics.statistics_of(table), table["group"].to_pylist(), 300, 0
@@ -389,6 +389,9 @@ def _scores(node: Node, output: ShardOutput, chinese: bool, effects: dict) -> di
             rows[-1] |= {"epsilon": 3.9876, "delta": 1e-4}
     output.path("scores.json").write_text(json.dumps(rows))
     output.add("scores.json", "scores")
+    if task == "classification":
+        output.path("attributes.json").write_text(json.dumps(attributes_of(table, labels_of(chinese))))
+        output.add("attributes.json", "attributes")
     if task == "language_modeling" and system == "model":
         text = CHINESE if chinese else ENGLISH
         generated = [

@@ -5,10 +5,14 @@ import math
 import numpy as np
 import pyarrow as pa
 
+from lmtrain.evaluation.attributes import scores_by_attribute
+from lmtrain.evaluation.scored import Scored
 from lmtrain.metrics import EXPOSURES
 from lmtrain.schemas import SAMPLES
+from lmtrain.statistics import statistics_of
 
 EXAMPLES = 160
+HOSTILE_DOMAIN = "films <b>&</b>"
 BITS = {"model": 1.83, "bigram": 2.05, "xz": 2.61}
 RIGHT = {"pretrained": 0.88, "random": 0.68, "majority": 0.31, "tfidf": 0.84, "word_vectors": 0.75}
 CANARIES = (0, 4, 64)
@@ -57,3 +61,14 @@ def samples_of(task: str, system: str, random: np.random.Generator, effects: dic
         row = {"example_id": f"test-{number}", "group": f"g{number // 4}", "prediction": prediction}
         rows.append(row | {"statistics": [float(value) for value in values]})
     return pa.Table.from_pylist(rows, schema=SAMPLES)
+
+
+def attributes_of(table: pa.Table, labels: list[str]) -> list[dict]:
+    """Return what a classifier's scores tell by attribute: two domains, and a third of few examples."""
+    domains = [
+        "songs" if n % 10 == 9 else ("books", HOSTILE_DOMAIN)[n // 4 % 2] for n in range(table.num_rows)
+    ]
+    ids, groups = (table[name].to_pylist() for name in ("example_id", "group"))
+    statistics = statistics_of(table)
+    scored = Scored(ids, groups, [""] * len(ids), statistics, {}, domains, stats={"classes": sorted(labels)})
+    return scores_by_attribute(scored, "classification", "accuracy", 300, 0)
